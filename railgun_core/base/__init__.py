@@ -1,0 +1,1 @@
+"""Ids, time, randomness, hashes, keys and errors: what every other package stands on."""

@@ -1,0 +1,1 @@
+"""Finding peers: signed Kademlia, the relay directory, bootstrap, the local network."""

@@ -1,0 +1,422 @@
+"""Every frame between two peers, and its bytes.
+
+A frame is `length u32 | type u8 | body`; the length counts what follows it. Envelope frames are
+the hot path and are handled in place: a sender's frame is forwarded byte for byte to relays and members,
+because it names the room by its tag's handle and nothing else that differs from link to link. What it means
+follows from the session's role: from a member it is a publication, between relays a replica, to a
+member a delivery. All other frames are small dataclasses with `encode` and `decode`.
+
+Counting instead of naming: links are ordered and reliable, so ACK and GOT carry cumulative
+counts per session instead of one id per envelope. Refusals name their ids.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from railgun_core.base.errors import MalformedFrame
+from railgun_core.base.ids import MsgId, Tag, TagHandle
+from railgun_core.wire.codec import Reader, array8, blob16, u16, u32
+from railgun_core.wire.envelope import SIZES
+
+MAX_FRAME_BYTES = 70_000  # protocol.md 5.1; a large envelope frame is 65,569
+LENGTH = struct.Struct(">I")
+ENVELOPE_HEADER = struct.Struct(">IB8sI16s")  # length, type, handle, expiry in unix seconds, msg_id
+ENVELOPE_HEADER_BYTES = ENVELOPE_HEADER.size  # 33
+ENVELOPE_FRAME_SIZES = frozenset(ENVELOPE_HEADER_BYTES + size for size in SIZES)
+IDS_PER_FRAME = 4_000  # 64,000 bytes of ids: below MAX_FRAME_BYTES
+RECORDS_PER_FRAME = 32
+
+
+class FrameType(enum.IntEnum):
+    """The type byte."""
+
+    OPEN = 1
+    OPENED = 2
+    REFUSED = 3
+    MISDIRECTED = 4
+    ENVELOPE = 5
+    ACK = 6
+    NACK = 7
+    GOT = 8
+    HAVE = 9
+    WANT = 10
+    PULL = 11
+    PING = 12
+    PONG = 13
+    BYE = 14
+
+
+class Role(enum.IntEnum):
+    """As what a session is opened."""
+
+    MEMBER = 1
+    RELAY = 2
+
+
+class Slice(enum.IntEnum):
+    """What a member asks of one relay of its committee.
+
+    PUSH from its primary, ANNOUNCE (ids after 300 ms) from its secondary, QUIET from the others. The member
+    knows which relays it reaches, so it assigns the slices; rendezvous hashing spreads them evenly.
+    """
+
+    QUIET = 0
+    PUSH = 1
+    ANNOUNCE = 2
+
+
+class Refusal(enum.IntEnum):
+    """Why a relay said no. The names are the stable codes."""
+
+    BAD_SIGNATURE = 1
+    WRONG_EPOCH = 2
+    NO_SESSION = 3
+    RATE = 4
+    FULL = 5
+    EXPIRED = 6
+    SIZE = 7
+    NOT_SERVING = 8
+    TOKEN = 9
+    RETIRED = 10
+
+
+def frame(kind: FrameType, body: bytes) -> bytes:
+    """One frame with its length in front."""
+    return LENGTH.pack(len(body) + 1) + bytes((kind,)) + body
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Ask for a session. `signature` by the room's epoch key over the link's binding; empty for relays."""
+
+    tag: Tag
+    epoch: int
+    role: Role
+    slice: Slice
+    signature: bytes = field(repr=False)
+    token: bytes = field(default=b"", repr=False)
+
+    def encode(self) -> bytes:
+        body = self.tag + self.epoch.to_bytes(8, "big") + bytes((self.role, self.slice))
+        return frame(FrameType.OPEN, body + blob16(self.signature) + blob16(self.token))
+
+    @classmethod
+    def decode(cls, reader: Reader) -> Open:
+        tag, epoch = Tag(reader.take(32)), reader.u64()
+        try:
+            role, slice_ = Role(reader.u8()), Slice(reader.u8())
+        except ValueError:
+            raise MalformedFrame("open") from None
+        signature, token = reader.blob16(64), reader.blob16(512)
+        if len(signature) not in (0, 64):
+            raise MalformedFrame("open")
+        return cls(tag, epoch, role, slice_, signature, token)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A session is open: my seat, the committee's size as I see it, and the quota in envelopes."""
+
+    handle: TagHandle
+    seat: int
+    committee_size: int
+    rate_per_s: int
+    burst: int
+
+    def encode(self) -> bytes:
+        body = self.handle + bytes((self.seat, self.committee_size))
+        return frame(FrameType.OPENED, body + u32(self.rate_per_s) + u32(self.burst))
+
+    @classmethod
+    def decode(cls, reader: Reader) -> Opened:
+        return cls(TagHandle(reader.take(8)), reader.u8(), reader.u8(), reader.u32(), reader.u32())
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """No session, or no longer: why, and when to ask again."""
+
+    handle: TagHandle
+    code: Refusal
+    retry_after_ms: int
+
+    def encode(self) -> bytes:
+        return frame(FrameType.REFUSED, self.handle + bytes((self.code,)) + u32(self.retry_after_ms))
+
+    @classmethod
+    def decode(cls, reader: Reader) -> Refused:
+        return cls(TagHandle(reader.take(8)), _refusal(reader.u8()), reader.u32())
+
+
+@dataclass(frozen=True, slots=True)
+class Misdirected:
+    """You asked the wrong relay: here are the records of those I see in the seats."""
+
+    handle: TagHandle
+    records: tuple[bytes, ...]
+
+    def encode(self) -> bytes:
+        return frame(FrameType.MISDIRECTED, self.handle + array8([blob16(r) for r in self.records]))
+
+    @classmethod
+    def decode(cls, reader: Reader) -> Misdirected:
+        handle = TagHandle(reader.take(8))
+        return cls(handle, tuple(reader.blob16(1_000) for _ in range(reader.count(RECORDS_PER_FRAME))))
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """Cumulative: of the envelopes of this session, how many I took and how many a majority holds.
+
+    `held` of `size` is the number of seats that hold the newest one counted in `stored`.
+    """
+
+    handle: TagHandle
+    taken: int
+    stored: int
+    held: int
+    size: int
+
+    def encode(self) -> bytes:
+        counts = self.taken.to_bytes(8, "big") + self.stored.to_bytes(8, "big")
+        return frame(FrameType.ACK, self.handle + counts + bytes((self.held, self.size)))
+
+    @classmethod
+    def decode(cls, reader: Reader) -> Ack:
+        return cls(TagHandle(reader.take(8)), reader.u64(), reader.u64(), reader.u8(), reader.u8())
+
+
+@dataclass(frozen=True, slots=True)
+class Nack:
+    """These envelopes were counted but not taken. Always sent before the Ack that counts them."""
+
+    handle: TagHandle
+    code: Refusal
+    retry_after_ms: int
+    ids: tuple[MsgId, ...]
+
+    def encode(self) -> bytes:
+        head = self.handle + bytes((self.code,)) + u32(self.retry_after_ms)
+        return frame(FrameType.NACK, head + _ids(self.ids))
+
+    @classmethod
+    def decode(cls, reader: Reader) -> Nack:
+        return cls(TagHandle(reader.take(8)), _refusal(reader.u8()), reader.u32(), _read_ids(reader))
+
+
+@dataclass(frozen=True, slots=True)
+class Got:
+    """Cumulative: how many envelopes of this session have arrived here."""
+
+    handle: TagHandle
+    count: int
+
+    def encode(self) -> bytes:
+        return frame(FrameType.GOT, self.handle + self.count.to_bytes(8, "big"))
+
+    @classmethod
+    def decode(cls, reader: Reader) -> Got:
+        return cls(TagHandle(reader.take(8)), reader.u64())
+
+
+@dataclass(frozen=True, slots=True)
+class Have:
+    """Ids that I hold; `position` is where the next Pull may start."""
+
+    handle: TagHandle
+    position: int
+    ids: tuple[MsgId, ...]
+
+    def encode(self) -> bytes:
+        return frame(FrameType.HAVE, self.handle + self.position.to_bytes(8, "big") + _ids(self.ids))
+
+    @classmethod
+    def decode(cls, reader: Reader) -> Have:
+        return cls(TagHandle(reader.take(8)), reader.u64(), _read_ids(reader))
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """Send me these."""
+
+    handle: TagHandle
+    ids: tuple[MsgId, ...]
+
+    def encode(self) -> bytes:
+        return frame(FrameType.WANT, self.handle + _ids(self.ids))
+
+    @classmethod
+    def decode(cls, reader: Reader) -> Want:
+        return cls(TagHandle(reader.take(8)), _read_ids(reader))
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """Tell me what you hold since `position` (0: everything)."""
+
+    handle: TagHandle
+    position: int
+
+    def encode(self) -> bytes:
+        return frame(FrameType.PULL, self.handle + self.position.to_bytes(8, "big"))
+
+    @classmethod
+    def decode(cls, reader: Reader) -> Pull:
+        return cls(TagHandle(reader.take(8)), reader.u64())
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Are you there? Answered by a Pong with the same nonce."""
+
+    nonce: int
+
+    def encode(self) -> bytes:
+        return frame(FrameType.PING, self.nonce.to_bytes(8, "big"))
+
+    @classmethod
+    def decode(cls, reader: Reader) -> Ping:
+        return cls(reader.u64())
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """I am."""
+
+    nonce: int
+
+    def encode(self) -> bytes:
+        return frame(FrameType.PONG, self.nonce.to_bytes(8, "big"))
+
+    @classmethod
+    def decode(cls, reader: Reader) -> Pong:
+        return cls(reader.u64())
+
+
+@dataclass(frozen=True, slots=True)
+class Bye:
+    """I end this session; the link may carry others."""
+
+    handle: TagHandle
+
+    def encode(self) -> bytes:
+        return frame(FrameType.BYE, self.handle)
+
+    @classmethod
+    def decode(cls, reader: Reader) -> Bye:
+        return cls(TagHandle(reader.take(8)))
+
+
+ControlFrame = Open | Opened | Refused | Misdirected | Ack | Nack | Got | Have | Want | Pull | Ping | Pong | Bye
+
+_DECODERS: dict[FrameType, Callable[[Reader], ControlFrame]] = {
+    FrameType.OPEN: Open.decode,
+    FrameType.OPENED: Opened.decode,
+    FrameType.REFUSED: Refused.decode,
+    FrameType.MISDIRECTED: Misdirected.decode,
+    FrameType.ACK: Ack.decode,
+    FrameType.NACK: Nack.decode,
+    FrameType.GOT: Got.decode,
+    FrameType.HAVE: Have.decode,
+    FrameType.WANT: Want.decode,
+    FrameType.PULL: Pull.decode,
+    FrameType.PING: Ping.decode,
+    FrameType.PONG: Pong.decode,
+    FrameType.BYE: Bye.decode,
+}
+
+
+def _refusal(code: int) -> Refusal:
+    try:
+        return Refusal(code)
+    except ValueError:
+        raise MalformedFrame("refusal") from None
+
+
+def _ids(ids: Sequence[MsgId]) -> bytes:
+    return u16(len(ids)) + b"".join(ids)
+
+
+def _read_ids(reader: Reader) -> tuple[MsgId, ...]:
+    count = reader.u16()
+    if count > IDS_PER_FRAME:
+        raise MalformedFrame("ids")
+    blob = reader.take(16 * count)
+    return tuple(MsgId(blob[at : at + 16]) for at in range(0, len(blob), 16))
+
+
+def decode_control(data: bytes, start: int, end: int) -> ControlFrame:
+    """The control frame in `data[start:end]`, where `start` is at its length field."""
+    reader = Reader(data, start + 4, end)
+    try:
+        kind = FrameType(reader.u8())
+        decoder = _DECODERS[kind]
+    except (ValueError, KeyError):
+        raise MalformedFrame("type") from None
+    decoded = decoder(reader)
+    reader.end()
+    return decoded
+
+
+def envelope_frame(handle: TagHandle, *, expiry_s: int, msg_id: MsgId, envelope: bytes) -> bytes:
+    """A whole envelope frame, ready to be sent and to be forwarded as it is."""
+    head = ENVELOPE_HEADER.pack(ENVELOPE_HEADER_BYTES - 4 + len(envelope), FrameType.ENVELOPE, handle, expiry_s, msg_id)
+    return head + envelope
+
+
+@dataclass(frozen=True, slots=True)
+class FrameBatch:
+    """The complete frames of one read: `data[bounds[i]:bounds[i+1]]` is a frame with its length field."""
+
+    data: bytes
+    bounds: list[int]
+
+    def __len__(self) -> int:
+        return len(self.bounds) - 1
+
+
+class FrameSplitter:
+    """Cuts a byte stream into frames, a whole read at a time; keeps the unfinished rest.
+
+    A length above MAX_FRAME_BYTES, or of an empty frame, raises MalformedFrame before any memory is taken.
+    """
+
+    __slots__ = ("_rest",)
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of the unfinished frame."""
+        return len(self._rest)
+
+    def feed(self, data: bytes) -> FrameBatch | None:
+        """The frames that `data` completes, or None."""
+        if self._rest:
+            data = self._rest + data
+        at, size, bounds = 0, len(data), [0]
+        unpack = LENGTH.unpack_from
+        while size - at >= 4:
+            (length,) = unpack(data, at)
+            if not 0 < length <= MAX_FRAME_BYTES - 4:
+                raise MalformedFrame("length")
+            stop = at + 4 + length
+            if stop > size:
+                break
+            bounds.append(stop)
+            at = stop
+        self._rest = data[at:] if at < size else b""
+        return FrameBatch(data, bounds) if at else None
+
+
+def control_frames(batch: FrameBatch) -> Iterator[ControlFrame]:
+    """The control frames of a batch, in order, without its envelopes."""
+    for index in range(len(batch)):
+        start, end = batch.bounds[index], batch.bounds[index + 1]
+        if batch.data[start + 4] != FrameType.ENVELOPE:
+            yield decode_control(batch.data, start, end)
