@@ -1,0 +1,284 @@
+"""Requests and answers of the local API: one JSON object a line, both directions.
+
+Client: {"id": 1, "verb": "room.send", "args": {...}}
+Engine: {"id": 1, "ok": {...}}  or  {"id": 1, "error": {"code": "...", "sentence": "..."}}
+Streams (`status.watch`, `room.follow`, `logs.follow`): {"id": 1, "event": {...}} until the client sends
+{"id": 1, "verb": "cancel"} or closes. Bytes travel as base64 (msgspec's default for `bytes`).
+
+On Windows, where the socket is loopback TCP, the first line must be {"token": "..."} from the 0600 file beside the
+data; on Unix the socket's mode 0600 is the lock.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from railgun_core.status import DutyStatus, RoomStatus
+
+MAX_LINE_BYTES = 8 * 1024 * 1024
+MAX_LINES_PER_SEND = 1_000
+MAX_MESSAGE_BYTES = 4 * 1024 * 1024  # one message, split into envelopes by the engine
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One call. `args` is decoded by the verb's own type."""
+
+    id: int
+    verb: str
+    args: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """Why a call did not do what was asked: a stable code and one sentence for a person."""
+
+    code: str
+    sentence: str
+    exit_status: int = 1
+
+
+class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An answer, an error or one event of a stream."""
+
+    id: int
+    ok: Any = None
+    error: Failure | None = None
+    event: Any = None
+    done: bool = False
+
+
+class RoomCreate(msgspec.Struct, frozen=True):
+    """`room.create` -> RoomInfo."""
+
+    name: str
+
+
+class RoomRef(msgspec.Struct, frozen=True):
+    """`room.invite` -> Invite; `room.leave` -> RoomInfo; `room.members` -> Members. `room`: name or id prefix."""
+
+    room: str
+
+
+class RoomJoin(msgspec.Struct, frozen=True):
+    """`room.join` -> RoomInfo, once a member has answered or `wait_s` has passed (RoomInfo.waiting then)."""
+
+    link: str
+    wait_s: float = 20.0
+
+
+class RoomSend(msgspec.Struct, frozen=True):
+    """`room.send` -> Sent, when every line has reached `wait` (accepted, stored, delivered) or `wait_s` passed.
+
+    The lines are committed to the outbox in any case: what is not stored yet is sent again, also after a restart.
+    """
+
+    room: str
+    lines: tuple[bytes, ...]
+    wait: str = "stored"
+    wait_s: float = 60.0
+
+
+class RoomRead(msgspec.Struct, frozen=True):
+    """`room.read` -> Messages. `since` is a position; without it the newest `count`."""
+
+    room: str
+    since: int | None = None
+    count: int = 1_000
+
+
+class RoomFollow(msgspec.Struct, frozen=True):
+    """`room.follow`: a stream of Messages from `since` (a position) on."""
+
+    room: str
+    since: int = 0
+
+
+class InspectArgs(msgspec.Struct, frozen=True):
+    """`inspect` -> Inspections. Either an own `room`, or a `tag` in hex; all saved epochs or one."""
+
+    room: str | None = None
+    tag: str | None = None
+    epoch: int | None = None
+
+
+class Empty(msgspec.Struct, frozen=True):
+    """No arguments, or nothing to say."""
+
+
+class RoomInfo(msgspec.Struct, frozen=True):
+    """A room of this person. `invite` only where it was asked for."""
+
+    room: str
+    name: str
+    members: int
+    created_unix_s: float
+    left: bool = False
+    waiting: bool = False
+
+
+class Rooms(msgspec.Struct, frozen=True):
+    """`room.list`."""
+
+    rooms: tuple[RoomInfo, ...]
+    status: tuple[RoomStatus, ...] = ()
+
+
+class Invite(msgspec.Struct, frozen=True):
+    """The link that lets somebody in. Whoever has it can read the room."""
+
+    room: str
+    link: str
+
+
+class MemberInfo(msgspec.Struct, frozen=True):
+    """A member as seen from here: `have` is how many of its messages have arrived without a gap."""
+
+    member: str
+    me: bool
+    have: int
+    confirmed: int
+    heard_unix_s: float
+    left: bool
+
+
+class Members(msgspec.Struct, frozen=True):
+    """`room.members`."""
+
+    room: str
+    members: tuple[MemberInfo, ...]
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """What became of the lines: how many reached the asked state, and the sequences of those that did not."""
+
+    lines: int
+    reached: int
+    wait: str
+    first_seq: int
+    last_seq: int
+    waiting: int
+
+
+class MessageOut(msgspec.Struct, frozen=True):
+    """One message of a conversation. `delivery`: queued, accepted, stored, delivered for own ones, else empty."""
+
+    position: int
+    sender: str
+    me: bool
+    seq: int
+    body: bytes
+    unix_s: float
+    delivery: str = ""
+
+
+class Messages(msgspec.Struct, frozen=True):
+    """`room.read`, and the events of `room.follow`. `last` is the position to go on from."""
+
+    room: str
+    messages: tuple[MessageOut, ...]
+    last: int
+
+
+class Duties(msgspec.Struct, frozen=True):
+    """`duties`: now and past."""
+
+    now: tuple[DutyStatus, ...]
+    past: tuple[DutyStatus, ...]
+
+
+class PeerInfo(msgspec.Struct, frozen=True):
+    """A relay in this node's view. No address."""
+
+    peer_id: str
+    group: str
+    roles: tuple[str, ...]
+    software: str
+    serving_since_unix_s: float
+    expires_unix_s: float
+    links: int
+
+
+class Peers(msgspec.Struct, frozen=True):
+    """`peers`."""
+
+    contacts: int
+    peers: tuple[PeerInfo, ...]
+
+
+class Seat(msgspec.Struct, frozen=True):
+    """One seat and why it is held."""
+
+    seat: int
+    peer_id: str
+    group: str
+    rank: int
+    why: str
+
+
+class Inspection(msgspec.Struct, frozen=True):
+    """One committee, recomputed from signed records."""
+
+    tag: str
+    epoch: int
+    seed: str
+    seats: tuple[Seat, ...]
+    standbys: tuple[Seat, ...]
+    verified: bool
+    differences: tuple[str, ...]
+    records: tuple[bytes, ...] = ()
+
+
+class Inspections(msgspec.Struct, frozen=True):
+    """`inspect`."""
+
+    inspections: tuple[Inspection, ...]
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One line of `doctor`."""
+
+    name: str
+    good: bool
+    sentence: str
+
+
+class Doctor(msgspec.Struct, frozen=True):
+    """`doctor`."""
+
+    checks: tuple[Check, ...]
+
+
+class LogLines(msgspec.Struct, frozen=True):
+    """`logs`, and the events of `logs.follow`: JSON lines, already redacted."""
+
+    lines: tuple[str, ...]
+
+
+class TrafficHour(msgspec.Struct, frozen=True):
+    """One hour of `traffic`."""
+
+    hour: int
+    up_bytes: int
+    down_bytes: int
+    envelopes: int
+    relayed_bytes: int
+
+
+class TrafficHistory(msgspec.Struct, frozen=True):
+    """`traffic`: at most 31 days by hour."""
+
+    hours: tuple[TrafficHour, ...]
+
+
+class Counters(msgspec.Struct, frozen=True):
+    """`counters`: totals since start, for the demo's report and for tests."""
+
+    sizes: dict[str, int]
+    relayed_bytes: int
+    links: dict[str, int]
+    rotations: int
+    failover_ms: tuple[float, ...]
+    ack_ms: tuple[float, ...]
+    cpu_s: float
+    rss_bytes: int

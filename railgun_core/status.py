@@ -1,0 +1,154 @@
+"""What the engine tells the world about itself: one whole, frozen value, latest wins.
+
+Safe to put on a screenshot: no secret, no address, no room key, no full id of anybody but this peer.
+The window, `railgun status --json` and messenger apps read the same value. Fields are added freely, never renamed.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+
+class State(enum.StrEnum):
+    """What the node is doing. The order is the precedence: the first that applies is shown."""
+
+    ERROR = "error"
+    OFFLINE = "offline"
+    PAUSED_BY_PERSON = "paused-by-you"
+    PAUSED_BY_RULE = "paused-by-rule"
+    DEGRADED = "degraded"
+    RELAYING = "relaying"
+    STANDBY = "standby"
+    JOINING = "joining"
+    STARTING = "starting"
+
+
+class DutyState(enum.StrEnum):
+    """Where a duty is in its life (committee/rotation.py)."""
+
+    PREPARING = "preparing"
+    SERVING = "serving"
+    OVERLAP = "overlap"
+    RETIRED = "retired"
+
+
+class Quantiles(msgspec.Struct, frozen=True):
+    """A time in milliseconds. All None while nothing was measured (`count` 0)."""
+
+    p50: float | None = None
+    p95: float | None = None
+    count: int = 0
+
+
+class Targets(msgspec.Struct, frozen=True):
+    """Measured here, against the promises: lookup 500, direct 100, relayed 300, mixnet 2,000, failover 5,000 ms."""
+
+    dht_ms: Quantiles = Quantiles()
+    direct_ms: Quantiles = Quantiles()
+    relayed_ms: Quantiles = Quantiles()
+    mixnet_ms: Quantiles = Quantiles()
+    failover_ms: Quantiles = Quantiles()
+
+
+class Traffic(msgspec.Struct, frozen=True):
+    """Bytes through this node's links and DHT socket. `cap_bytes` None: no cap set."""
+
+    up_bps: float = 0.0
+    down_bps: float = 0.0
+    today_bytes: int = 0
+    month_bytes: int = 0
+    cap_bytes: int | None = None
+    today_envelopes: int = 0
+    today_rooms: int = 0
+
+
+class Share(msgspec.Struct, frozen=True):
+    """Fair share of the network's seats (1/N) and the share held here; None while unknown."""
+
+    fair: float | None = None
+    actual: float | None = None
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """Public standing. `known` is False until testers exist in this version of the network."""
+
+    known: bool = False
+    score: float | None = None
+    uptime: float | None = None
+    success: float | None = None
+    latency_p95_ms: float | None = None
+    level: int = 0
+
+
+class DutyStatus(msgspec.Struct, frozen=True):
+    """One duty of this relay. `tag` is the short form people see; `seat` None means standby."""
+
+    tag: str
+    epoch: int
+    state: DutyState
+    seat: int | None
+    committee_size: int
+    starts_unix_s: float
+    ends_unix_s: float
+    overlap_s: float
+    members: int
+    envelopes_per_s: float
+    envelopes: int
+    held: int
+
+
+class RoomStatus(msgspec.Struct, frozen=True):
+    """One own room. `key_note` says what protects its content in this version."""
+
+    room: str
+    name: str
+    members: int
+    epoch: int
+    committee_size: int
+    relays_open: int
+    queued: int
+    unread: int
+    high_security: bool = False
+    content_protection: str = "room-key"
+
+
+class NodeStatus(msgspec.Struct, frozen=True):
+    """Everything a screen needs. `revision` grows by one with each change."""
+
+    revision: int
+    peer_id: str
+    version: str
+    mode: str
+    state: State
+    reason: str
+    reachable: bool | None
+    nat: str
+    peers: int
+    relays: int
+    groups: int
+    young_network: bool
+    uptime_s: float
+    epoch_s: int
+    overlap_s: int
+    unix_s: float
+    roles: tuple[str, ...] = ()
+    duties: tuple[DutyStatus, ...] = ()
+    rooms: tuple[RoomStatus, ...] = ()
+    standing: Standing = Standing()
+    share: Share = Share()
+    traffic: Traffic = Traffic()
+    targets: Targets = Targets()
+    transports: dict[str, int] = {}
+    notices: tuple[Notice, ...] = ()
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """Something that happened, by code; `count` times, last at `unix_s`. `level` info, warning or error."""
+
+    code: str
+    level: str
+    unix_s: float
+    count: int = 1
+    detail: str = ""
