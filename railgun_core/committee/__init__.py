@@ -1,0 +1,1 @@
+"""Who serves a room, for how long, and how anybody can check it."""

@@ -1,0 +1,112 @@
+"""What this node knows of the relays: the newest verified record of each, grouped by address.
+
+A view only grows by records that verify, and forgets those that expired. Two views differ by what each has not
+heard yet; merging by union brings them together (MISDIRECTED carries the missing records).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from railgun_core.base.ids import Group, PeerId, Tag
+from railgun_core.base.keys import solves_puzzle
+from railgun_core.committee.epoch import EpochClock
+from railgun_core.committee.selection import Candidate, Committee, eligible, select_committee
+from railgun_core.wire.records import PeerBody, PeerRole, Record, group_of
+
+MAX_RELAYS = 20_000
+
+
+class RelayView:
+    """The relays of the network as this node sees them."""
+
+    def __init__(self, *, by_port: bool, puzzle_bits: int) -> None:
+        self._by_port = by_port
+        self._puzzle_bits = puzzle_bits
+        self._records: dict[PeerId, Record] = {}
+        self._cache: dict[tuple[Tag, int, int], Committee] = {}
+        self.version = 0
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        return tuple(self._records.values())
+
+    @property
+    def groups(self) -> int:
+        """How many address groups have a relay."""
+        return len({self.group(record) for record in self._records.values()})
+
+    def get(self, peer_id: PeerId) -> Record | None:
+        return self._records.get(peer_id)
+
+    def group(self, record: Record) -> Group:
+        """The address group of a relay: that of its first address, which its storers have proved."""
+        assert isinstance(record.body, PeerBody)
+        first = record.body.addresses[0]
+        return group_of(first.host, first.port, by_port=self._by_port)
+
+    def merge(self, records: Iterable[Record], unix_s: float) -> bool:
+        """Take newer relay records in; whether a relay came, went or changed its address or roles."""
+        changed = False
+        for record in records:
+            changed = self._take(record, unix_s) or changed
+        if changed:
+            self._touch()
+        return changed
+
+    def expire(self, unix_s: float) -> bool:
+        """Forget expired records; whether any went."""
+        gone = [peer_id for peer_id, record in self._records.items() if not record.is_live(unix_s)]
+        for peer_id in gone:
+            del self._records[peer_id]
+        if gone:
+            self._touch()
+        return bool(gone)
+
+    def committee(self, tag: Tag, epoch: int, *, size: int, clock: EpochClock) -> Committee:
+        """The committee of a tag as this view gives it; cached until the view changes."""
+        key = (tag, epoch, size)
+        found = self._cache.get(key)
+        if found is None:
+            pool = eligible(self._candidates(), epoch_start_s=clock.start_s(epoch), size=size)
+            found = self._cache[key] = select_committee(tag, epoch, pool, size)
+        return found
+
+    def committee_records(self, committee: Committee) -> tuple[bytes, ...]:
+        """The signed records of the seats and standbys, as bytes: what an asker or an inspector needs."""
+        holders = (*committee.seats, *committee.standbys)
+        return tuple(self._records[h.peer_id].raw for h in holders if h.peer_id in self._records)
+
+    def evidence(self, committee: Committee) -> tuple[bytes, ...]:
+        """What the inspector needs: the records of the seats and standbys in order, then all others."""
+        roster = [holder.peer_id for holder in (*committee.seats, *committee.standbys)]
+        others = sorted(set(self._records).difference(roster))
+        return tuple(self._records[peer_id].raw for peer_id in (*roster, *others) if peer_id in self._records)
+
+    def _candidates(self) -> list[Candidate]:
+        return [
+            Candidate(peer_id, self.group(record), record.not_before_s) for peer_id, record in self._records.items()
+        ]
+
+    def _take(self, record: Record, unix_s: float) -> bool:
+        body = record.body
+        if not isinstance(body, PeerBody) or not body.addresses or not record.is_live(unix_s):
+            return False
+        if not solves_puzzle(record.public_key, self._puzzle_bits):
+            return False
+        known = self._records.get(record.peer_id)
+        if known is not None and known.sequence >= record.sequence:
+            return False
+        if not body.roles & PeerRole.RELAY:
+            return self._records.pop(record.peer_id, None) is not None
+        if known is None and len(self._records) >= MAX_RELAYS:
+            return False
+        self._records[record.peer_id] = record
+        return known is None or known.body != body or known.not_before_s != record.not_before_s
+
+    def _touch(self) -> None:
+        self.version += 1
+        self._cache.clear()
