@@ -1,0 +1,61 @@
+"""What `railgun bench relay` and `railgun bench transport` are asked to measure, checked before anything starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from railgun_core.base.errors import UsageError
+from railgun_core.wire.envelope import SizeClass
+
+TRANSPORTS = ("quic", "tls")
+RIVALS = ("bare", "mosquitto", "nats", "tor")
+
+
+@dataclass(frozen=True, slots=True)
+class BenchRelayOptions:
+    """One relay, `fan_out` receivers; each transport and each rival in turn, `rounds` times (A B A B)."""
+
+    transports: tuple[str, ...] = TRANSPORTS
+    size: SizeClass = SizeClass.MEDIUM
+    fan_out: int = 3
+    seconds: float = 3.0
+    rounds: int = 3
+    vs: tuple[str, ...] = ()
+    json: bool = False
+
+    def __post_init__(self) -> None:
+        _one_of("--transport", self.transports, TRANSPORTS)
+        _one_of("--vs", self.vs, RIVALS)
+        _bounded(self.seconds, self.rounds)
+        if not 1 <= self.fan_out <= 100:
+            raise UsageError(f"--fan-out must be between 1 and 100, not {self.fan_out}.")
+
+
+@dataclass(frozen=True, slots=True)
+class BenchTransportOptions:
+    """Frames of `frame_bytes` through each transport and a bare TCP socket, in turn, `rounds` times."""
+
+    transports: tuple[str, ...] = TRANSPORTS
+    frame_bytes: int = 4_096
+    seconds: float = 2.0
+    rounds: int = 3
+    json: bool = False
+
+    def __post_init__(self) -> None:
+        _one_of("--transport", self.transports, TRANSPORTS)
+        _bounded(self.seconds, self.rounds)
+        if not 64 <= self.frame_bytes <= 65_536:
+            raise UsageError(f"--frame-bytes must be between 64 and 65,536, not {self.frame_bytes}.")
+
+
+def _bounded(seconds: float, rounds: int) -> None:
+    if not 0.1 <= seconds <= 600:
+        raise UsageError(f"--seconds must be between 0.1 and 600, not {seconds:g}.")
+    if not 1 <= rounds <= 1_000:
+        raise UsageError(f"--rounds must be between 1 and 1,000, not {rounds}.")
+
+
+def _one_of(flag: str, given: tuple[str, ...], known: tuple[str, ...]) -> None:
+    for name in given:
+        if name not in known:
+            raise UsageError(f"{flag} knows {', '.join(known)}, not {name!r}.")
