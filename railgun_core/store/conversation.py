@@ -1,0 +1,82 @@
+"""From stored parts to whole messages: one rule for both stores.
+
+A message is the run of one sender's sequences first..first+parts-1 in which every item says the right part number and
+the same count. It appears where the part that completed it was stored: the highest position of its parts. So who
+reads on from a position never misses a message whose parts came out of order. Incomplete messages do not appear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from railgun_core.base.ids import MemberId
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one stored item is, without its body."""
+
+    position: int
+    sender: MemberId
+    seq: int
+    part: int
+    parts: int
+
+    @property
+    def first_seq(self) -> int:
+        """The sequence of the first part of its message."""
+        return self.seq - self.part
+
+    @property
+    def sound(self) -> bool:
+        """Whether its part number can be right at all."""
+        return 0 <= self.part < self.parts and self.first_seq >= 0
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A complete message: its parts are the sender's sequences first_seq..last_seq."""
+
+    position: int
+    sender: MemberId
+    first_seq: int
+    last_seq: int
+
+
+Siblings = Callable[[MemberId, int, int], Sequence[Place]]
+"""(sender, first, last) -> the stored items of that run, by sequence."""
+
+
+def whole_messages(places: Iterable[Place], siblings: Siblings, *, limit: int) -> list[Whole]:
+    """The first `limit` complete messages in the order of `places` (ascending or descending positions).
+
+    Reads no further in `places` than it must; asks for the siblings of a message once.
+    """
+    found: list[Whole] = []
+    completed_at: dict[tuple[MemberId, int, int], int | None] = {}
+    if limit <= 0:
+        return found
+    for place in places:
+        if not place.sound:
+            continue
+        if place.parts > 1:
+            group = (place.sender, place.first_seq, place.parts)
+            if group not in completed_at:
+                completed_at[group] = _completed_at(place, siblings)
+            if completed_at[group] != place.position:
+                continue
+        last = place.first_seq + place.parts - 1
+        found.append(Whole(place.position, place.sender, place.first_seq, last))
+        if len(found) >= limit:
+            break
+    return found
+
+
+def _completed_at(place: Place, siblings: Siblings) -> int | None:
+    run = siblings(place.sender, place.first_seq, place.first_seq + place.parts - 1)
+    if len(run) != place.parts:
+        return None
+    if any(p.parts != place.parts or p.first_seq != place.first_seq for p in run):
+        return None
+    return max(p.position for p in run)

@@ -1,0 +1,134 @@
+"""From a path to a database that can be used: made, checked, set aside if damaged, upgraded.
+
+Order of questions: is it there; was it made by a newer program (then hands off); is it sound (else it is set aside
+with its -wal and -shm under a new name and kept, and a fresh one is made); is it of an older program (then it is
+copied, and upgraded in one transaction). Runs in a worker thread, before the writer starts.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from railgun_core.base.errors import EnvironmentFailure
+from railgun_core.store.checks import Probe, find_damage, probe
+from railgun_core.store.connections import connect, writer_engine
+from railgun_core.store.failures import failure_of
+from railgun_core.store.schema import APPLICATION_ID, REVISION
+
+_BESIDE: Final = ("-wal", "-shm")
+_KNOWN_SO_FAR: Final = tuple(f"{n:04d}" for n in range(1, int(REVISION) + 1))
+FILE_MODE: Final = 0o600
+DIR_MODE: Final = 0o700
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """`repaired`: what had to be done about damage, in one sentence."""
+
+    repaired: str | None
+
+
+def prepare(path: Path) -> Opened:
+    """Make `path` a sound database of today's format. Raises EnvironmentFailure (see `failures`)."""
+    try:
+        return _prepare(path)
+    except (OSError, sqlite3.Error, SQLAlchemyError) as error:
+        raise failure_of(error) from error
+
+
+def _prepare(path: Path) -> Opened:
+    path.parent.mkdir(mode=DIR_MODE, parents=True, exist_ok=True)
+    if not path.exists() or path.stat().st_size == 0:
+        _create(path)
+        return Opened(None)
+    seen, damage = _look(path)
+    if damage is None and seen is not None and not seen.is_blank():
+        damage = find_damage(path) if seen.agrees(_KNOWN_SO_FAR) else "its version marks do not agree"
+    if damage is not None:
+        name = quarantine(path)
+        _create(path)
+        return Opened(f"The message database was damaged ({damage}): it is kept as {name}, and a new one was made.")
+    if seen is not None and seen.revision != REVISION:
+        if not seen.is_blank():
+            _back_up(path, before=REVISION)
+        _upgrade(path)
+    os.chmod(path, FILE_MODE)
+    return Opened(None)
+
+
+def _look(path: Path) -> tuple[Probe | None, str | None]:
+    """(what the file says, what is wrong with it). Raises for a database of a newer program; changes nothing."""
+    try:
+        seen = probe(path)
+    except sqlite3.DatabaseError as error:
+        failure = failure_of(error)
+        if failure.code != "database-damaged":
+            raise
+        return None, "it is not readable as a database"
+    if seen.is_newer(_KNOWN_SO_FAR):
+        raise EnvironmentFailure(
+            "The message database was made by a newer version of this program: install that version again.",
+            code="database-newer",
+        )
+    return seen, None
+
+
+def _create(path: Path) -> None:
+    if any(path.with_name(path.name + end).exists() for end in _BESIDE):
+        _set_aside(path, _free_name(path, "damaged"))  # a WAL without its file would be played into the new one
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, FILE_MODE))
+    _upgrade(path)
+
+
+def _upgrade(path: Path) -> None:
+    from railgun_core.store import migrations  # alembic takes a while to import, and is needed only here
+
+    engine = writer_engine(path)
+    try:
+        with engine.connect() as connection, connection.begin():
+            connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
+            migrations.upgrade(connection)
+    finally:
+        engine.dispose()
+
+
+def _back_up(path: Path, *, before: str) -> None:
+    """A copy of the whole database, WAL included, next to it. An older copy of the same name is replaced."""
+    copy = path.with_name(f"{path.name}.before-{before}")
+    copy.unlink(missing_ok=True)
+    os.close(os.open(copy, os.O_CREAT | os.O_EXCL | os.O_RDWR, FILE_MODE))
+    source = connect(path)
+    target = sqlite3.connect(copy)
+    try:
+        source.backup(target)
+    finally:
+        target.close()
+        source.close()
+
+
+def quarantine(path: Path) -> str:
+    """Rename a database and what lies beside it; gives the new name of the file. Nothing is removed."""
+    name = _free_name(path, "damaged")
+    _set_aside(path, name)
+    return name
+
+
+def _set_aside(path: Path, name: str) -> None:
+    # The WAL goes first: were it left alone with a new file of the old name, SQLite would play it into that one.
+    for end in (*_BESIDE, ""):
+        source = path.with_name(path.name + end)
+        if source.exists():
+            source.rename(path.with_name(name + end))
+
+
+def _free_name(path: Path, what: str) -> str:
+    number = 1
+    while any(path.with_name(f"{path.name}.{what}-{number}{end}").exists() for end in ("", *_BESIDE)):
+        number += 1
+    return f"{path.name}.{what}-{number}"

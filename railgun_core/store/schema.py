@@ -1,0 +1,208 @@
+"""The tables, and the checksum every row carries.
+
+The truth about a database is what the steps in `migrations/` build; the tables here are what the statements are
+written against, and a test holds the two together. Every row has `crc`, a CRC-32 over its other columns (without an
+assigned key), because SQLite itself does not notice a bit that flips inside a value. Large columns come last, so that
+a scan of the small ones does not walk overflow pages.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Final
+
+from sqlalchemy import Column, Float, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint
+
+REVISION: Final = "0001"  # the newest step in migrations/
+FORMAT: Final = int(REVISION)  # what PRAGMA user_version says: must agree with the revision
+APPLICATION_ID: Final = 0x52475231  # "RGR1"
+
+NO_ROOM: Final = b""  # stands for "no room" in committees: SQLite takes two NULLs for different in a unique index
+
+METADATA: Final = MetaData()
+
+
+def _blob(name: str, *, key: bool = False) -> Column[bytes]:
+    return Column(name, LargeBinary, primary_key=key, nullable=False)
+
+
+def _int(name: str, *, key: bool = False) -> Column[int]:
+    return Column(name, Integer, primary_key=key, nullable=False, autoincrement=False)
+
+
+def _text(name: str, *, key: bool = False) -> Column[str]:
+    return Column(name, Text, primary_key=key, nullable=False)
+
+
+def _seconds(name: str) -> Column[float]:
+    return Column(name, Float, nullable=False)
+
+
+def _serial(name: str) -> Column[int]:
+    return Column(name, Integer, primary_key=True, autoincrement=True)
+
+
+ROOMS: Final = Table(
+    "rooms",
+    METADATA,
+    _blob("room", key=True),
+    _text("name"),
+    _blob("root"),
+    _blob("member_seed"),
+    _seconds("created_s"),
+    _int("membership"),
+    _int("crc"),
+)
+
+STREAMS: Final = Table(  # the last own sequence of a room: must outlive the items, or sequences would be used twice
+    "streams",
+    METADATA,
+    _blob("room", key=True),
+    _int("last_seq"),
+    _int("crc"),
+)
+
+MEMBERS: Final = Table(
+    "members",
+    METADATA,
+    _blob("room", key=True),
+    _blob("member", key=True),
+    _text("name"),
+    _int("have"),
+    _int("baseline"),
+    _int("membership"),
+    _seconds("heard_s"),
+    _int("crc"),
+)
+
+ITEMS: Final = Table(
+    "items",
+    METADATA,
+    _serial("position"),
+    _blob("room"),
+    _blob("sender"),
+    _int("seq"),
+    _int("part"),
+    _int("parts"),
+    _int("own"),
+    _seconds("at_s"),
+    _int("crc"),
+    _blob("body"),
+    UniqueConstraint("room", "sender", "seq", name="items_once"),
+    sqlite_autoincrement=True,  # a position is never given twice, also after a prune
+)
+Index("items_in_order", ITEMS.c.room)  # ends in the rowid, which is the position
+Index("items_own", ITEMS.c.room, ITEMS.c.seq, sqlite_where=ITEMS.c.own == 1)
+
+OUTBOX: Final = Table(
+    "outbox",
+    METADATA,
+    _blob("room", key=True),
+    _int("seq", key=True),
+    _int("delivery"),
+    _int("epoch"),
+    _int("crc"),
+    sqlite_with_rowid=False,
+)
+
+COMMITTEES: Final = Table(
+    "committees",
+    METADATA,
+    _serial("id"),
+    _blob("room"),
+    _blob("tag"),
+    _int("epoch"),
+    _int("epoch_s"),
+    _seconds("computed_s"),
+    _int("size"),
+    _int("crc"),
+    _blob("records"),
+    UniqueConstraint("tag", "epoch", "room", name="committees_once"),
+)
+Index("committees_by_room", COMMITTEES.c.room, COMMITTEES.c.epoch)
+
+DUTIES: Final = Table(
+    "duties",
+    METADATA,
+    _blob("tag", key=True),
+    _int("epoch"),
+    _int("seat"),
+    _int("committee_size"),
+    _text("state"),
+    _seconds("since_s"),
+    _seconds("until_s"),
+    _int("members"),
+    _int("envelopes"),
+    _int("relayed_bytes"),
+    _int("crc"),
+)
+
+TRAFFIC: Final = Table(
+    "traffic",
+    METADATA,
+    _int("hour", key=True),
+    _int("up_bytes"),
+    _int("down_bytes"),
+    _int("envelopes"),
+    _int("relayed_bytes"),
+    _int("crc"),
+)
+
+REPLAY: Final = Table(
+    "replay",
+    METADATA,
+    _serial("id"),
+    _blob("tag"),
+    _int("epoch"),
+    _int("crc"),
+    _blob("ids"),
+)
+Index("replay_by_epoch", REPLAY.c.epoch)
+
+PEERS: Final = Table(
+    "peers",
+    METADATA,
+    _blob("peer_id", key=True),
+    _seconds("seen_s"),
+    _int("crc"),
+    _blob("raw"),
+)
+Index("peers_by_seen", PEERS.c.seen_s)
+
+SETTINGS: Final = Table(
+    "settings",
+    METADATA,
+    _text("name", key=True),
+    _text("value"),
+    _int("crc"),
+)
+
+_ASSIGNED: Final = frozenset({"position", "id"})
+
+SUMMED: Final[dict[str, tuple[str, ...]]] = {
+    table.name: tuple(c.name for c in table.columns if c.name != "crc" and c.name not in _ASSIGNED)
+    for table in METADATA.sorted_tables
+}
+
+Value = bytes | str | float | int
+
+
+def row_crc(*values: Value) -> int:
+    """The checksum of a row's values, in column order. Finds every flip of up to 32 bits in one value."""
+    crc = 0
+    for value in values:
+        if isinstance(value, bytes):
+            crc = zlib.crc32(value, zlib.crc32(b"b%d:" % len(value), crc))
+        elif isinstance(value, str):
+            crc = zlib.crc32(ascii(value).encode(), crc)
+        elif isinstance(value, float):
+            crc = zlib.crc32(repr(value + 0.0).encode(), crc)  # SQLite gives -0.0 back as 0.0
+        else:
+            crc = zlib.crc32(b"i%d" % value, crc)
+    return crc
+
+
+def summed(table: Table, **row: Value) -> dict[str, Value]:
+    """A row for `table` with its checksum."""
+    row["crc"] = row_crc(*(row[name] for name in SUMMED[table.name]))
+    return row
