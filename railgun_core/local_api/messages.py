@@ -21,6 +21,8 @@ MAX_LINE_BYTES = 8 * 1024 * 1024
 MAX_LINES_PER_SEND = 1_000
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024  # one message, split into envelopes by the engine
 
+MAX_PAGE_BYTES = 4 * 1024 * 1024  # bodies in one answer: with base64 well below MAX_LINE_BYTES
+
 
 class Request(msgspec.Struct, frozen=True):
     """One call. `args` is decoded by the verb's own type."""
@@ -80,7 +82,11 @@ class RoomSend(msgspec.Struct, frozen=True):
 
 
 class RoomRead(msgspec.Struct, frozen=True):
-    """`room.read` -> Messages. `since` is a position; without it the newest `count`."""
+    """`room.read` -> Messages. `since` is a position; without it the newest `count`.
+
+    One answer holds at most 1,000 messages and, past its first, MAX_PAGE_BYTES of bodies (without `since` the oldest
+    are left out): read on from `last` until an answer is empty.
+    """
 
     room: str
     since: int | None = None
@@ -247,6 +253,12 @@ class Doctor(msgspec.Struct, frozen=True):
     """`doctor`."""
 
     checks: tuple[Check, ...]
+
+
+class LogsArgs(msgspec.Struct, frozen=True):
+    """`logs` -> LogLines, the newest `count` (at most 1,000); `logs.follow`: those, then new ones as they come."""
+
+    count: int = 1_000
 
 
 class LogLines(msgspec.Struct, frozen=True):

@@ -1,7 +1,7 @@
 """What `railgun sim` is asked to do, checked before anything starts.
 
 `partition` is a span of virtual minutes in which the network is split in two halves: START..END.
-`churn_per_hour` is the share of peers that leave and are replaced in an hour: 0.3 is the figure of the seed's volunteers.
+`churn_per_hour` is the share of peers that leave and are replaced in an hour; 0.3 is what volunteer networks show.
 """
 
 from __future__ import annotations
