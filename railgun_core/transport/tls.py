@@ -188,6 +188,8 @@ class TlsTransport:
                 transport.write(proof)
                 if await channel.take(1) != bytes((Verdict.OPEN,)):
                     raise DialFailure("no place left", code="busy")
+            if self._closed:
+                raise DialFailure("closed")
         except BaseException as error:
             if channel.transport is not None:
                 channel.transport.abort()
