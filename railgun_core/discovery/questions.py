@@ -1,0 +1,211 @@
+"""Questions in flight: sending, repeating once, matching answers, learning tokens and round trips.
+
+An answer counts only if it carries the request id of an open question, comes from the address that was asked, and is
+signed by the id that was expected there. A CHALLENGE is answered by asking again with its token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from railgun_core.base.clock import Instant
+from railgun_core.base.errors import MalformedFrame
+from railgun_core.base.keys import Identity
+from railgun_core.base.rng import Rng
+from railgun_core.discovery.datagrams import (
+    MAX_DATAGRAM_BYTES,
+    MIN_QUESTION_BYTES,
+    REQUEST_ID_BYTES,
+    Answer,
+    Challenge,
+    ContactInfo,
+    Endpoint,
+    Head,
+    Question,
+    decode_message,
+    encode_datagram,
+)
+from railgun_core.discovery.round_trips import RoundTrips
+
+MAX_OPEN = 2_048
+TOKEN_LIFE_S = 590.0  # the answerer keeps a token for 600 to 1,200 s
+_TOKENS_REMEMBERED = 4_096
+UNPROVED_LIST_BYTES = 600  # room for 16 IPv4 contacts when we have no token yet
+
+OnAnswer = Callable[[ContactInfo, Answer], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """A question for one endpoint, and whom to tell how it went. `expected_id` None: whoever answers there."""
+
+    endpoint: Endpoint
+    expected_id: bytes | None
+    build: Callable[[bytes], Question]
+    unproved_bytes: int = MIN_QUESTION_BYTES
+    on_answer: OnAnswer
+    on_slow: Callable[[], None] = lambda: None
+    on_failed: Callable[[], None] = lambda: None
+
+
+class _Open:
+    __slots__ = ("asking", "challenged", "datagram", "repeated", "request_id", "sent_s", "timer")
+
+    def __init__(self, asking: Asking) -> None:
+        self.asking = asking
+        self.request_id = b""
+        self.datagram = b""
+        self.sent_s = 0.0
+        self.repeated = False
+        self.challenged = False
+        self.timer: asyncio.TimerHandle | None = None
+
+
+class Questions:
+    """Every question this node has open. Callbacks run in the loop's thread."""
+
+    def __init__(
+        self, identity: Identity, *, rng: Rng, clock: Callable[[], Instant], send: Callable[[bytes, Endpoint], None]
+    ) -> None:
+        self._identity = identity
+        self._rng = rng
+        self._clock = clock
+        self._send = send
+        self._open: dict[bytes, _Open] = {}
+        self._closed = False
+        self._tokens: OrderedDict[Endpoint, tuple[bytes, float]] = OrderedDict()
+        self.round_trips = RoundTrips()
+        self.clock_offsets_s: deque[float] = deque(maxlen=64)
+        self.on_alive: OnAnswer = lambda who, answer: None
+        self.on_dead: Callable[[bytes, Endpoint], None] = lambda node_id, endpoint: None
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def ask(self, asking: Asking) -> None:
+        """Send a question. Exactly one of on_answer and on_failed follows, within 1.2 s."""
+        question = _Open(asking)
+        if self._closed or len(self._open) >= MAX_OPEN:
+            asyncio.get_running_loop().call_soon(asking.on_failed)
+            return
+        self._launch(question)
+
+    async def call(
+        self,
+        contact: ContactInfo,
+        build: Callable[[bytes], Question],
+        *,
+        unproved_bytes: int = MIN_QUESTION_BYTES,
+        anyone: bool = False,
+    ) -> tuple[ContactInfo, Answer] | None:
+        """One question and its answer; None when there is none."""
+        done: asyncio.Future[tuple[ContactInfo, Answer] | None] = asyncio.get_running_loop().create_future()
+
+        def answered(who: ContactInfo, answer: Answer) -> None:
+            if not done.done():
+                done.set_result((who, answer))
+
+        def failed() -> None:
+            if not done.done():
+                done.set_result(None)
+
+        self.ask(
+            Asking(
+                endpoint=contact.endpoint,
+                expected_id=None if anyone else contact.id,
+                build=build,
+                unproved_bytes=unproved_bytes,
+                on_answer=answered,
+                on_failed=failed,
+            )
+        )
+        return await done
+
+    def knows(self, request_id: bytes) -> bool:
+        """Whether a question with this id is open: the cheap check before a signature is verified."""
+        return request_id in self._open
+
+    def received(self, raw: bytes, head: Head, source: Endpoint) -> None:
+        """A datagram that claims to answer us. MalformedFrame."""
+        question = self._open.get(head.request_id)
+        if question is None or question.asking.endpoint != source:
+            return
+        answer = decode_message(raw, head)
+        if not isinstance(answer, Answer):
+            raise MalformedFrame("kind")
+        who = ContactInfo(head.dht_id, *source)
+        if question.asking.expected_id not in (None, who.id):
+            self._close(question)
+            self._gone(question)
+            return
+        now = self._clock()
+        self._remember_token(source, answer.token, now.mono_s)
+        self._close(question)
+        if not question.repeated:
+            self.round_trips.sample(source, now.mono_s - question.sent_s)
+        if isinstance(answer, Challenge):
+            if question.challenged:
+                self._gone(question)
+                return
+            question.challenged = True
+            self._launch(question)
+            return
+        self.clock_offsets_s.append(head.time_ms / 1000 - now.unix_s)
+        self.on_alive(who, answer)
+        question.asking.on_answer(who, answer)
+
+    def close(self) -> None:
+        """Fail everything that is open, and whatever is asked from now on."""
+        self._closed = True
+        for question in list(self._open.values()):
+            self._close(question)
+            question.asking.on_failed()
+
+    def _launch(self, question: _Open) -> None:
+        now = self._clock()
+        asking = question.asking
+        token, issued_s = self._tokens.get(asking.endpoint, (b"", 0.0))
+        if now.mono_s - issued_s > TOKEN_LIFE_S:
+            token = b""
+        question.request_id = self._rng.randbytes(REQUEST_ID_BYTES)
+        question.datagram = encode_datagram(
+            self._identity,
+            asking.build(token),
+            request_id=question.request_id,
+            time_ms=int(now.unix_s * 1000),
+            at_least=MIN_QUESTION_BYTES if token else min(asking.unproved_bytes, MAX_DATAGRAM_BYTES),
+        )
+        question.sent_s = now.mono_s
+        self._open[question.request_id] = question
+        wait_s = self.round_trips.timeout_s(asking.endpoint)
+        question.timer = asyncio.get_running_loop().call_later(wait_s, self._late, question, wait_s)
+        self._send(question.datagram, asking.endpoint)
+
+    def _late(self, question: _Open, waited_s: float) -> None:
+        if not question.repeated:
+            question.repeated = True
+            question.timer = asyncio.get_running_loop().call_later(waited_s * 2, self._late, question, waited_s)
+            self._send(question.datagram, question.asking.endpoint)
+            question.asking.on_slow()
+            return
+        self._close(question)
+        self._gone(question)
+
+    def _gone(self, question: _Open) -> None:
+        if question.asking.expected_id is not None:
+            self.on_dead(question.asking.expected_id, question.asking.endpoint)
+        question.asking.on_failed()
+
+    def _close(self, question: _Open) -> None:
+        self._open.pop(question.request_id, None)
+        if question.timer is not None:
+            question.timer.cancel()
+
+    def _remember_token(self, endpoint: Endpoint, token: bytes, now_s: float) -> None:
+        self._tokens[endpoint] = (token, now_s)
+        self._tokens.move_to_end(endpoint)
+        if len(self._tokens) > _TOKENS_REMEMBERED:
+            self._tokens.popitem(last=False)
