@@ -101,11 +101,15 @@ class RoomFollow(msgspec.Struct, frozen=True):
 
 
 class InspectArgs(msgspec.Struct, frozen=True):
-    """`inspect` -> Inspections. Either an own `room`, or a `tag` in hex; all saved epochs or one."""
+    """`inspect` -> Inspections. Either an own `room`, or a `tag` in hex; all saved epochs or one.
+
+    `with_records` asks for the signed records too: what somebody else needs to verify it offline.
+    """
 
     room: str | None = None
     tag: str | None = None
     epoch: int | None = None
+    with_records: bool = False
 
 
 class Empty(msgspec.Struct, frozen=True):
@@ -223,7 +227,7 @@ class Seat(msgspec.Struct, frozen=True):
 
 
 class Inspection(msgspec.Struct, frozen=True):
-    """One committee, recomputed from signed records."""
+    """One committee, recomputed from signed records. `records` with the fields after it repeat the computation."""
 
     tag: str
     epoch: int
@@ -233,6 +237,10 @@ class Inspection(msgspec.Struct, frozen=True):
     verified: bool
     differences: tuple[str, ...]
     records: tuple[bytes, ...] = ()
+    epoch_s: int = 0
+    size: int = 0
+    by_port: bool = False
+    computed_unix_s: float = 0.0
 
 
 class Inspections(msgspec.Struct, frozen=True):
