@@ -7,7 +7,7 @@ and index check, then the checksum of every row. Cost: the whole file is read on
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,9 @@ from typing import Final
 from railgun_core.store.connections import connect
 from railgun_core.store.schema import APPLICATION_ID, FORMAT, SUMMED, row_crc
 
-SQLITE_HEADER_BYTES: Final = 100
+DEFINITIONS: Final = "SELECT type, name, tbl_name, ifnull(sql, '') FROM sqlite_master ORDER BY type, name"
+SCHEMA_MARK: Final = "definitions"
+_VERSIONS_AT: Final = 18  # in the header: write and read version, 1 = rollback journal, 2 = WAL (sqlite.org/fileformat)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ def find_damage(path: Path) -> str | None:
     except sqlite3.DatabaseError:
         return "it cannot be opened"
     try:
-        return _structure(link) or _rows(link)
+        return _header(path) or _structure(link) or _definitions(link) or _rows(link)
     except (sqlite3.DatabaseError, UnicodeError, OverflowError) as error:
         if _is_environment(error):
             raise
@@ -81,10 +83,9 @@ def find_damage(path: Path) -> str | None:
         link.close()
 
 
-def schema_crc(link: sqlite3.Connection) -> int:
-    """The checksum of every table's and index's definition."""
-    rows = link.execute("SELECT type, name, tbl_name, ifnull(sql, '') FROM sqlite_master ORDER BY type, name")
-    return row_crc(*(str(value) for row in rows for value in row))
+def schema_crc(definitions: Iterable[Sequence[object]]) -> int:
+    """The checksum of the answer to `DEFINITIONS`: of every table's and index's definition."""
+    return row_crc(*(str(value) for row in definitions for value in row))
 
 
 def _is_environment(error: Exception) -> bool:
@@ -100,6 +101,20 @@ def _structure(link: sqlite3.Connection) -> str | None:
     # make a row invisible or stored twice.
     answer = link.execute("PRAGMA integrity_check(1)").fetchone()
     return None if answer and answer[0] == "ok" else "its pages do not fit together"
+
+
+def _header(path: Path) -> str | None:
+    with path.open("rb") as file:
+        file.seek(_VERSIONS_AT)
+        versions = file.read(2)
+    # SQLite takes an unknown write version for "read only", and would say so at the first commit.
+    return None if versions in (b"\x01\x01", b"\x02\x02") else "its header is not what was written"
+
+
+def _definitions(link: sqlite3.Connection) -> str | None:
+    mark = link.execute("SELECT value FROM marks WHERE name = ?", (SCHEMA_MARK,)).fetchone()
+    sound = mark is not None and mark[0] == schema_crc(link.execute(DEFINITIONS).fetchall())
+    return None if sound else "its table definitions are not what was written"
 
 
 def _rows(link: sqlite3.Connection) -> str | None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from railgun_core.base.ids import MemberId
+from railgun_core.changes import Delivery, OutboxRange
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +81,16 @@ def _completed_at(place: Place, siblings: Siblings) -> int | None:
     if any(p.parts != place.parts or p.first_seq != place.first_seq for p in run):
         return None
     return max(p.position for p in run)
+
+
+def compressed(entries: Iterable[tuple[int, Delivery, int]]) -> tuple[OutboxRange, ...]:
+    """Runs of consecutive sequences in the same state, from the same epoch. Entries by sequence."""
+    ranges: list[OutboxRange] = []
+    for seq, delivery, epoch in entries:
+        if ranges:
+            run = ranges[-1]
+            if run.last + 1 == seq and run.delivery is delivery and run.epoch == epoch:
+                ranges[-1] = OutboxRange(run.first, seq, delivery, epoch)
+                continue
+        ranges.append(OutboxRange(seq, seq, delivery, epoch))
+    return tuple(ranges)

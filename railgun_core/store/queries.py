@@ -6,11 +6,11 @@ A row whose checksum does not match is never handed out: `EnvironmentFailure(dat
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, Table, func, literal_column, select
+from sqlalchemy import Connection, Row, Select, Table, bindparam, func, literal_column, select
 
 from railgun_core.base.ids import MemberId, RoomId, Tag
 from railgun_core.changes import (
@@ -29,7 +29,7 @@ from railgun_core.changes import (
     StoredState,
     TrafficAdd,
 )
-from railgun_core.store.conversation import Place, Whole, whole_messages
+from railgun_core.store.conversation import Place, Whole, compressed, whole_messages
 from railgun_core.store.failures import damaged
 from railgun_core.store.schema import (
     COMMITTEES,
@@ -54,6 +54,22 @@ _Wanted = Select[*tuple[Any, ...]]
 _IS_OWN: Final = ITEMS.c.own == literal_column("1")  # a literal, so that the partial index is used
 _PLACE: Final = (ITEMS.c.position, ITEMS.c.sender, ITEMS.c.seq, ITEMS.c.part, ITEMS.c.parts)
 _SCAN_ROWS: Final = 256  # fetched at a time while looking for whole messages
+
+
+def _full(table: Table) -> _Wanted:
+    return select(*(table.c[name] for name in ("crc", *SUMMED[table.name])))
+
+
+_OF_RUN: Final = (
+    ITEMS.c.room == bindparam("room"),
+    ITEMS.c.sender == bindparam("sender"),
+    ITEMS.c.seq.between(bindparam("first"), bindparam("last")),
+)
+_PLACES_OF_RUN: Final = select(*_PLACE).where(*_OF_RUN).order_by(ITEMS.c.seq)
+_RUN: Final = _full(ITEMS).where(*_OF_RUN).order_by(ITEMS.c.seq)
+_AT_POSITIONS: Final = _full(ITEMS).add_columns(ITEMS.c.position).where(
+    ITEMS.c.position.in_(bindparam("positions", expanding=True))
+)
 
 
 def load(connection: Connection) -> StoredState:
@@ -161,40 +177,56 @@ def settings(connection: Connection) -> dict[str, str]:
 
 def _found(connection: Connection, room: RoomId, scan: _Wanted, *, limit: int) -> tuple[Message, ...]:
     def siblings(sender: MemberId, first: int, last: int) -> list[Place]:
-        run = select(*_PLACE).where(
-            ITEMS.c.room == room, ITEMS.c.sender == sender, ITEMS.c.seq.between(first, last)
-        )
-        return [_place(r) for r in connection.execute(run.order_by(ITEMS.c.seq))]
+        run = {"room": room, "sender": sender, "first": first, "last": last}
+        return [_place(r) for r in connection.execute(_PLACES_OF_RUN, run)]
 
-    with connection.execution_options(yield_per=_SCAN_ROWS).execute(scan) as rows:
+    with connection.execute(scan, execution_options={"yield_per": _SCAN_ROWS}) as rows:
         wholes = whole_messages(map(_place, rows), siblings, limit=limit)
-    return tuple(_message(connection, room, whole) for whole in wholes)
+    parts = _parts(connection, room, wholes)
+    waiting = _waiting(connection, room, [p for run in parts for p in run if p.own])
+    return tuple(_message(whole, run, waiting) for whole, run in zip(wholes, parts, strict=True))
 
 
 def _place(row: _Row) -> Place:
     return Place(row.position, MemberId(row.sender), row.seq, row.part, row.parts)
 
 
-def _message(connection: Connection, room: RoomId, whole: Whole) -> Message:
-    run = _full(ITEMS).where(
-        ITEMS.c.room == room, ITEMS.c.sender == whole.sender, ITEMS.c.seq.between(whole.first_seq, whole.last_seq)
+def _parts(connection: Connection, room: RoomId, wholes: Sequence[Whole]) -> list[list[_Row]]:
+    """The stored parts of each message. Messages of one part, nearly all, are fetched many at a time."""
+    single: dict[int, _Row] = {}
+    positions = [whole.position for whole in wholes if whole.first_seq == whole.last_seq]
+    for start in range(0, len(positions), _SCAN_ROWS):
+        some = {"positions": positions[start : start + _SCAN_ROWS]}
+        single.update((r.position, r) for r in _sound(connection.execute(_AT_POSITIONS, some), ITEMS))
+    found: list[list[_Row]] = []
+    for whole in wholes:
+        if whole.first_seq == whole.last_seq:
+            found.append([single[whole.position]])
+        else:
+            run = {"room": room, "sender": whole.sender, "first": whole.first_seq, "last": whole.last_seq}
+            found.append(list(_sound(connection.execute(_RUN, run), ITEMS)))
+    return found
+
+
+def _waiting(connection: Connection, room: RoomId, own: Sequence[_Row]) -> dict[int, Delivery]:
+    """The delivery of own items that are still in the outbox, by sequence."""
+    if not own:
+        return {}
+    wanted = _full(OUTBOX).where(
+        OUTBOX.c.room == room, OUTBOX.c.seq.between(min(r.seq for r in own), max(r.seq for r in own))
     )
-    parts = list(_sound(connection.execute(run.order_by(ITEMS.c.seq)), ITEMS))
+    return {r.seq: Delivery(r.delivery) for r in _sound(connection.execute(wanted), OUTBOX)}
+
+
+def _message(whole: Whole, parts: Sequence[_Row], waiting: dict[int, Delivery]) -> Message:
     last = parts[-1]
-    delivery = None
-    if last.own:
-        waiting = select(func.min(OUTBOX.c.delivery)).where(
-            OUTBOX.c.room == room, OUTBOX.c.seq.between(whole.first_seq, whole.last_seq)
-        )
-        lowest = connection.execute(waiting).scalar()
-        delivery = Delivery.DELIVERED if lowest is None else Delivery(lowest)
     return Message(
         position=whole.position,
         sender=whole.sender,
         seq=whole.last_seq,
         body=parts[0].body if len(parts) == 1 else b"".join(p.body for p in parts),
         at_s=last.at_s,
-        delivery=delivery,
+        delivery=min(waiting.get(p.seq, Delivery.DELIVERED) for p in parts) if last.own else None,
     )
 
 
@@ -225,19 +257,6 @@ def _outbox(connection: Connection) -> dict[RoomId, tuple[OutboxRange, ...]]:
     }
 
 
-def compressed(entries: Iterable[tuple[int, Delivery, int]]) -> tuple[OutboxRange, ...]:
-    """Runs of consecutive sequences in the same state, from the same epoch. Entries by sequence."""
-    ranges: list[OutboxRange] = []
-    for seq, delivery, epoch in entries:
-        if ranges:
-            run = ranges[-1]
-            if run.last + 1 == seq and run.delivery is delivery and run.epoch == epoch:
-                ranges[-1] = OutboxRange(run.first, seq, delivery, epoch)
-                continue
-        ranges.append(OutboxRange(seq, seq, delivery, epoch))
-    return tuple(ranges)
-
-
 def _replay(connection: Connection) -> tuple[ReplayAdd, ...]:
     ids: dict[tuple[int, bytes], list[bytes]] = {}
     for row in _sound(connection.execute(_full(REPLAY).order_by(REPLAY.c.id)), REPLAY):
@@ -252,18 +271,15 @@ def _records(packed: bytes) -> tuple[bytes, ...]:
         raise damaged() from error
 
 
-def _full(table: Table) -> _Wanted:
-    return select(*(table.c[name] for name in ("crc", *SUMMED[table.name])))
-
-
 def _checked(connection: Connection, table: Table) -> Iterator[_Row]:
     return _sound(connection.execute(_full(table)), table)
 
 
 def _sound(rows: Iterable[_Row], table: Table) -> Iterator[_Row]:
     """The rows of a `_full` query, each one compared with its checksum."""
+    width = 1 + len(SUMMED[table.name])
     for row in rows:
-        crc, *values = tuple(row)
+        crc, *values = tuple(row)[:width]
         if any(v is None for v in values) or row_crc(*values) != crc:
             raise damaged()
         yield row

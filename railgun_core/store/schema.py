@@ -177,6 +177,14 @@ SETTINGS: Final = Table(
     _int("crc"),
 )
 
+MARKS: Final = Table(  # what the file says about itself: the checksum of its table definitions
+    "marks",
+    METADATA,
+    _text("name", key=True),
+    _int("value"),
+    _int("crc"),
+)
+
 _ASSIGNED: Final = frozenset({"position", "id"})
 
 SUMMED: Final[dict[str, tuple[str, ...]]] = {

@@ -1,4 +1,4 @@
-"""The first tables: rooms, conversation, outbox, committees, duties, replay, traffic, peers, settings."""
+"""The first tables: rooms, conversation, outbox, committees, duties, replay, traffic, peers, settings, marks."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ def upgrade() -> None:
     op.create_table("peers", _blob("peer_id"), _real("seen_s"), _int("crc"), _blob("raw"),
                     sa.PrimaryKeyConstraint("peer_id"))
     op.create_index("peers_by_seen", "peers", ["seen_s"])
+    op.create_table("marks", _text("name"), _int("value"), _int("crc"), sa.PrimaryKeyConstraint("name"))
     op.create_table("settings", _text("name"), _text("value"), _int("crc"), sa.PrimaryKeyConstraint("name"))
 
 
