@@ -97,6 +97,10 @@ class Dialer:
                 done, running = await asyncio.wait(running, timeout=stagger_s, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     task.result()
+        except BaseException:
+            if race.link is not None:
+                race.link.close()
+            raise
         finally:
             for task in running:
                 task.cancel()

@@ -146,7 +146,6 @@ class MemoryTransport:
         listener._accept(near, identity.public_key, binding)
         self._keep(near)
         near.start(handler)
-        await asyncio.sleep(0)
         return near
 
     async def close(self) -> None:

@@ -30,7 +30,7 @@ from railgun_core.transport.gate import Gate, Ticket
 from railgun_core.transport.hello import ALPN, NONCE_BYTES, keyed_binding
 from railgun_core.transport.link import Acceptor, DialFailure, Limits, Link, LinkHandler
 from railgun_core.transport.outqueue import CLOSE_S, Ends, QueuedLink
-from railgun_core.transport.quic_link import CODE_BUSY, CODE_DONE, QuicLink, Streams
+from railgun_core.transport.quic_link import BUSY_REASON, CODE_BUSY, CODE_DONE, QuicLink, Streams
 from railgun_core.wire.records import Address, AddressKind
 
 ENDPOINT_CLOSE_S = 0.5
@@ -181,7 +181,7 @@ class QuicTransport:
             nonce = await streams[1].read_exact(NONCE_BYTES)
             if not ticket.admit(key):
                 ticket.give_back()
-                connection.close(CODE_BUSY, b"")
+                connection.close(CODE_BUSY, BUSY_REASON)
                 return
             answer = secrets.token_bytes(NONCE_BYTES)
             await streams[0].write_all(answer)
@@ -307,7 +307,7 @@ def _dial_failure(error: BaseException, connection: Connection | None) -> DialFa
         return None
     reason = (connection.close_reason() or "") if connection is not None else ""
     message = error.debug_message()
-    if "refused to accept" in message or f"(code {CODE_BUSY})" in reason:
+    if "refused to accept" in message or reason.endswith(f"{BUSY_REASON.decode()} (code {CODE_BUSY})"):
         return DialFailure("no place left", code="busy")
     if "invalid peer certificate" in message or "known protocol" in message:
         return DialFailure("another peer answered", code="wrong-peer")

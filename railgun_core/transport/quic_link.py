@@ -21,6 +21,7 @@ READ_BYTES = 192 * 1024  # with the rest of an unfinished frame (70,000) at most
 Streams = tuple[SendStream, RecvStream]
 CODE_DONE = 0  # application close codes
 CODE_BUSY = 1
+BUSY_REASON = b"busy"
 CODE_MALFORMED = 2
 
 
