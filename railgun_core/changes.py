@@ -21,10 +21,11 @@ class Delivery(enum.IntEnum):
 
 
 class Membership(enum.IntEnum):
-    """A member's state in a room."""
+    """A member's state in a room. JOINING is one's own state until another member has answered."""
 
     ACTIVE = 1
     LEFT = 2
+    JOINING = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,172 @@
+"""What the rim tells the node, and what the node asks of the rim.
+
+Events are facts, effects are requests; both are frozen values, so a run can be recorded and replayed. Frames do not
+come as events: `Node.frames` takes a whole read at a time, because that is the hot path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from railgun_core.base.ids import DialId, LinkId, PublicKey, RoomId
+from railgun_core.changes import Change, Delivery, Item
+from railgun_core.wire.records import Record
+
+# ---------------------------------------------------------------- events
+
+
+@dataclass(frozen=True, slots=True)
+class LinkUp:
+    """A link is open and both keys are proved. `dial` names the Dial effect it answers; None for inbound links."""
+
+    link: LinkId
+    remote_key: PublicKey
+    binding: bytes
+    dial: DialId | None
+
+
+@dataclass(frozen=True, slots=True)
+class DialFailed:
+    """A Dial effect brought no link."""
+
+    dial: DialId
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkDown:
+    """A link has ended; its id is never used again."""
+
+    link: LinkId
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A Save effect is durable."""
+
+    ticket: int
+
+
+@dataclass(frozen=True, slots=True)
+class ItemsFetched:
+    """Own items that were asked for by FetchItems."""
+
+    room: RoomId
+    items: tuple[Item, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RelaysFound:
+    """What a Lookup brought, verified."""
+
+    records: tuple[Record, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A deadline has passed."""
+
+
+Event = LinkUp | DialFailed | LinkDown | Saved | ItemsFetched | RelaysFound | Tick
+
+# ---------------------------------------------------------------- effects
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Queue these whole frames on a link."""
+
+    link: LinkId
+    chunks: Sequence[bytes | memoryview]
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """Open a link to a relay, as this node (`seed` None) or as a pseudonym."""
+
+    dial: DialId
+    record: Record
+    seed: bytes | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Hangup:
+    """Flush and close a link; LinkDown follows."""
+
+    link: LinkId
+
+
+@dataclass(frozen=True, slots=True)
+class Save:
+    """Make changes durable, then answer Saved(ticket)."""
+
+    ticket: int
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SaveSoon:
+    """Write changes within a second; a crash may lose them."""
+
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FetchItems:
+    """Read own items back; ItemsFetched follows."""
+
+    room: RoomId
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """Find the relays near these ring targets; RelaysFound follows."""
+
+    targets: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Own items first..last of a room have reached `delivery`: wake whoever waits for it."""
+
+    room: RoomId
+    first: int
+    last: int
+    delivery: Delivery
+
+
+@dataclass(frozen=True, slots=True)
+class Grew:
+    """A conversation has new messages, already durable."""
+
+    room: RoomId
+
+
+@dataclass(frozen=True, slots=True)
+class Welcomed:
+    """A member has answered our joining: from now on every message arrives."""
+
+    room: RoomId
+
+
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """Something a person may want to know; `code` is looked up where words are made."""
+
+    code: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A duration for the status: `what` is relayed, ack or failover."""
+
+    what: str
+    ms: float
+
+
+Effect = Send | Dial | Hangup | Save | SaveSoon | FetchItems | Lookup | Moved | Grew | Welcomed | Noticed | Measured

@@ -1,0 +1,1 @@
+"""Carrying sealed envelopes for tags whose rooms this node does not know."""

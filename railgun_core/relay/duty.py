@@ -1,0 +1,142 @@
+"""One duty: a place in the committee of one tag for one epoch, with its spool and its sessions.
+
+A duty knows its committee, not its room. It answers for durability: an envelope counts as stored when a majority of the
+seats holds it. Each replica confirms by count, so `frontier` is how far into `published` enough of them have come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from railgun_core.base.clock import Instant
+from railgun_core.base.ids import LinkId, MsgId, PeerId, Tag, handle_of
+from railgun_core.changes import DutyPut
+from railgun_core.committee.rotation import Rotation
+from railgun_core.committee.selection import Committee
+from railgun_core.events import Effect, Send
+from railgun_core.relay.sessions import MemberSession, ReplicaSession
+from railgun_core.relay.spool import Spool
+from railgun_core.wire.frames import IDS_PER_FRAME, Ack, Have, Slice
+
+IDS_PER_WANT = 48  # of 64 KiB each they stay below a link's queue
+
+
+@dataclass(frozen=True, slots=True)
+class RelayLimits:
+    """What one relay grants. Rates are envelopes per second and session."""
+
+    rate_per_s: int = 400
+    burst: int = 2_000
+    spool_bytes: int = 256 * 1024 * 1024  # all duties together
+    duties: int = 500
+    members_per_duty: int = 1_000
+    announce_after_s: float = 0.3  # protocol.md 5.3
+
+
+class Duty:
+    """The state of one duty. Created by the first valid session, gone when its rotation retires."""
+
+    def __init__(self, committee: Committee, own: PeerId, rotation: Rotation, spool: Spool, now: Instant) -> None:
+        self.tag: Tag = committee.tag
+        self.epoch = committee.epoch
+        self.handle = handle_of(committee.tag)
+        self.committee = committee
+        self.own = own
+        self.rotation = rotation
+        self.spool = spool
+        self.since_s = now.unix_s
+        self.members: dict[LinkId, MemberSession] = {}
+        self.pushed: tuple[MemberSession, ...] = ()
+        self.announcing = False
+        self.replicas: dict[PeerId, ReplicaSession] = {}
+        self.published: list[MsgId] = []
+        self.frontier = 0
+        self.announce_to = 0  # position that is old enough to announce at the next timer
+        self.envelopes = 0
+        self.relayed_bytes = 0
+
+    @property
+    def seat(self) -> int:
+        """This relay's place: seats first, then standbys; -1 when a newer view took it away."""
+        seat = self.committee.seat_of(self.own)
+        return -1 if seat is None else seat
+
+    @property
+    def fellows(self) -> tuple[PeerId, ...]:
+        """The other relays in the seats: those who should hold a copy."""
+        return tuple(peer_id for peer_id in self.committee.members if peer_id != self.own)
+
+    def open_replicas(self) -> list[ReplicaSession]:
+        return [replica for replica in self.replicas.values() if replica.open]
+
+    def refresh_slices(self) -> None:
+        """Recompute who is pushed and announced to, after a session came, went or changed its slice."""
+        self.pushed = tuple(s for s in self.members.values() if s.slice is Slice.PUSH)
+        self.announcing = any(s.slice is Slice.ANNOUNCE for s in self.members.values())
+
+    def advance_frontier(self) -> bool:
+        """See how far a majority has come; whether it moved."""
+        needed = self.committee.majority - 1
+        if needed <= 0:
+            reached = len(self.published)
+        else:
+            held = sorted((r.held for r in self.replicas.values() if r.open), reverse=True)
+            reached = held[needed - 1] if len(held) >= needed else 0
+        if reached <= self.frontier:
+            return False
+        self.frontier = reached
+        return True
+
+    def acks(self, sessions: Iterable[MemberSession]) -> list[Effect]:
+        """Acks for the sessions whose counts have moved."""
+        effects: list[Effect] = []
+        for session in sessions:
+            while session.marks and session.marks[0][1] <= self.frontier:
+                session.stored = session.marks.popleft()[0]
+            if session.acked != (session.taken, session.stored):
+                session.acked = (session.taken, session.stored)
+                ack = Ack(self.handle, session.taken, session.stored, self._held(), len(self.committee.seats))
+                effects.append(Send(session.link, (ack.encode(),)))
+        return effects
+
+    def waiting_sessions(self) -> list[MemberSession]:
+        """Sessions with envelopes that are not stored yet."""
+        return [session for session in self.members.values() if session.marks]
+
+    def unconfirmed_frames(self) -> list[bytes]:
+        """What this relay published and no majority has: for a replica that has just come (back)."""
+        ids = self.published[self.frontier :]
+        return [frame for msg_id in ids if (frame := self.spool.frame(msg_id)) is not None]
+
+    def haves(self, position: int) -> list[bytes]:
+        """Have frames for everything from `position` on; one empty frame when there is nothing."""
+        ids = self.spool.ids_since(position)
+        frames = []
+        for at in range(0, len(ids) or 1, IDS_PER_FRAME):
+            chunk = tuple(ids[at : at + IDS_PER_FRAME])
+            frames.append(Have(self.handle, position + at + len(chunk), chunk).encode())
+        return frames
+
+    def wanted_frames(self, ids: Iterable[MsgId]) -> list[bytes]:
+        """The frames among `ids` that are held, IDS_PER_WANT at most."""
+        found = (self.spool.frame(msg_id) for msg_id in ids)
+        return [frame for frame in found if frame is not None][:IDS_PER_WANT]
+
+    def put(self, until_s: float) -> DutyPut:
+        """The row for the store."""
+        return DutyPut(
+            tag=self.tag,
+            epoch=self.epoch,
+            seat=self.seat,
+            committee_size=len(self.committee.seats),
+            state=self.rotation.state.value,
+            since_s=self.since_s,
+            until_s=until_s,
+            members=len(self.members),
+            envelopes=self.envelopes,
+            relayed_bytes=self.relayed_bytes,
+        )
+
+    def _held(self) -> int:
+        return 1 + sum(1 for r in self.replicas.values() if r.open and r.held >= self.frontier)

@@ -1,0 +1,417 @@
+"""The relay: who may open a session, and what becomes of each frame.
+
+Frames come in, effects go out; nothing here waits or reads a clock. A duty begins with the first valid OPEN for a tag
+in whose committee this node sees itself, and ends when its rotation retires. A link that is lost takes only its
+sessions with it: the envelopes stay until the duty ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from railgun_core.base.clock import Instant
+from railgun_core.base.ids import LinkId, MsgId, PeerId, PublicKey, Tag, TagHandle, peer_id_of
+from railgun_core.base.timers import Timers
+from railgun_core.changes import CommitteePut, ReplayAdd, ReplayDrop
+from railgun_core.committee.epoch import EpochClock
+from railgun_core.committee.rotation import Rotation
+from railgun_core.committee.selection import Committee
+from railgun_core.committee.view import RelayView
+from railgun_core.events import Effect, Hangup, SaveSoon, Send
+from railgun_core.relay.duty import IDS_PER_WANT, Duty, RelayLimits
+from railgun_core.relay.fellows import Fellows
+from railgun_core.relay.forward import from_member, from_replica
+from railgun_core.relay.opening import refusal_of
+from railgun_core.relay.ratelimit import TokenBucket
+from railgun_core.relay.sessions import MemberSession, ReplicaSession
+from railgun_core.relay.spool import Spool
+from railgun_core.status import DutyState
+from railgun_core.wire.frames import (
+    Bye,
+    ControlFrame,
+    FrameBatch,
+    FrameType,
+    Got,
+    Have,
+    Misdirected,
+    Open,
+    Opened,
+    Pull,
+    Refusal,
+    Refused,
+    Role,
+    Slice,
+    Want,
+    decode_control,
+)
+
+Session = MemberSession | ReplicaSession
+SAVE_IDS_AFTER_S = 1.0
+SEEK_FELLOWS_EVERY_S = 2.0
+
+
+@dataclass(slots=True)
+class _LinkState:
+    remote_key: PublicKey
+    binding: bytes
+    inbound: bool
+    sessions: dict[TagHandle, tuple[Duty, Session]] = field(default_factory=dict)
+
+
+class Relay:
+    """All duties of this node. `dial` asks the node for a link to a fellow relay."""
+
+    def __init__(
+        self,
+        own: PeerId,
+        *,
+        view: RelayView,
+        clock: EpochClock,
+        committee_size: int,
+        limits: RelayLimits,
+        dial: Callable[[PeerId, list[Effect]], None],
+    ) -> None:
+        self._own = own
+        self._view = view
+        self._clock = clock
+        self._size = committee_size
+        self._dial = dial
+        self._links: dict[LinkId, _LinkState] = {}
+        self._fellows = Fellows(own)
+        self._remembered: dict[Tag, list[MsgId]] = {}
+        self.limits = limits
+        self.duties: dict[TagHandle, Duty] = {}
+        self.rotations = 0
+        self.timers: Timers[tuple[str, TagHandle]] = Timers()
+
+    def restore(self, replay: Iterable[ReplayAdd]) -> None:
+        """Take back the replay windows of before a restart."""
+        for entry in replay:
+            ids = (MsgId(entry.ids[at : at + 16]) for at in range(0, len(entry.ids), 16))
+            self._remembered.setdefault(entry.tag, []).extend(ids)
+
+    # ------------------------------------------------------------ links
+
+    def link_up(
+        self, link: LinkId, remote_key: PublicKey, binding: bytes, now: Instant, out: list[Effect], *, inbound: bool
+    ) -> None:
+        """A link is open: an inbound one, or one that this relay dialled to a fellow."""
+        self._links[link] = _LinkState(remote_key, binding, inbound)
+        if not inbound:
+            self._meet(link, peer_id_of(remote_key), out)
+            for duty in self.duties.values():
+                self._seek_fellows(duty, now, out)
+
+    def link_down(self, link: LinkId, now: Instant) -> None:
+        """A link is gone with all its sessions."""
+        state = self._links.pop(link, None)
+        self._fellows.link_down(link, now.mono_s)
+        for duty, session in state.sessions.values() if state else ():
+            self._forget(duty, session)
+            if isinstance(session, ReplicaSession):
+                self.timers.set_earlier(("fellows", duty.handle), now.mono_s + 0.5)
+
+    def dial_failed(self, peer_id: PeerId, now: Instant) -> None:
+        """A fellow relay cannot be reached; it is tried again while a duty needs it."""
+        retry_s = self._fellows.dial_failed(peer_id, now.mono_s)
+        for duty in self.duties.values():
+            if peer_id in duty.fellows:
+                self.timers.set_earlier(("fellows", duty.handle), retry_s)
+
+    def _meet(self, link: LinkId, peer_id: PeerId, out: list[Effect]) -> None:
+        state = self._links[link]
+        spare = self._fellows.link_up(peer_id, link, dialled_by_me=not state.inbound)
+        if spare is not None:
+            out.append(Hangup(spare))
+
+    def _forget(self, duty: Duty, session: Session) -> None:
+        if isinstance(session, MemberSession):
+            if duty.members.get(session.link) is session:
+                del duty.members[session.link]
+                duty.refresh_slices()
+        elif duty.replicas.get(session.peer_id) is session:
+            del duty.replicas[session.peer_id]
+
+    # ------------------------------------------------------------ frames
+
+    def frames(self, link: LinkId, batch: FrameBatch, now: Instant, out: list[Effect]) -> None:
+        """Everything one read completed on a link. MalformedFrame when the link has to be closed."""
+        state = self._links.get(link)
+        if state is None:
+            return
+        data, bounds, index = batch.data, batch.bounds, 0
+        touched: dict[TagHandle, tuple[Duty, Session]] = {}
+        while index < len(bounds) - 1:
+            start = bounds[index]
+            if data[start + 4] != FrameType.ENVELOPE:
+                self._control(state, link, decode_control(data, start, bounds[index + 1]), now, out)
+                index += 1
+                continue
+            handle = TagHandle(data[start + 5 : start + 13])
+            found = state.sessions.get(handle)
+            if found is None:
+                out.append(Send(link, (Refused(handle, Refusal.NO_SESSION, 0).encode(),)))
+                index += 1
+                continue
+            duty, session = touched[handle] = found
+            if isinstance(session, MemberSession):
+                index = from_member(duty, session, batch, index, now, out)
+            else:
+                index = from_replica(duty, session, batch, index, out)
+        for duty, session in touched.values():
+            self._after_envelopes(duty, session, now, out)
+
+    def _after_envelopes(self, duty: Duty, session: Session, now: Instant, out: list[Effect]) -> None:
+        if isinstance(session, MemberSession):
+            moved = duty.advance_frontier()
+            out += duty.acks(duty.waiting_sessions() if moved else (session,))
+            out += duty.acks((session,)) if moved else ()
+        else:
+            out.append(Send(session.link, (Got(duty.handle, session.received).encode(),)))
+            self._ask_missing(duty, session, out)
+        if duty.announcing and duty.announce_to < duty.spool.position:
+            self._plan_announcement(duty, now)
+        self.timers.set_earlier(("ids", duty.handle), now.mono_s + SAVE_IDS_AFTER_S)
+
+    def _control(self, state: _LinkState, link: LinkId, frame: ControlFrame, now: Instant, out: list[Effect]) -> None:
+        if isinstance(frame, Open):
+            self._open(state, link, frame, now, out)
+            return
+        handle = getattr(frame, "handle", None)
+        found = state.sessions.get(handle) if handle is not None else None
+        if found is None:
+            return
+        duty, session = found
+        match frame:
+            case Got():
+                self._got(duty, session, frame.count, out)
+            case Pull():
+                out.append(Send(link, duty.haves(frame.position)))
+            case Want():
+                self._give(duty, session, frame, out)
+            case Bye():
+                del state.sessions[duty.handle]
+                self._forget(duty, session)
+            case Opened() if isinstance(session, ReplicaSession):
+                self._replica_open(duty, session, out)
+            case Have() if isinstance(session, ReplicaSession):
+                held = duty.spool.frames
+                session.missing.extend(i for i in frame.ids if i not in held and i not in session.asked)
+                self._ask_missing(duty, session, out)
+            case Refused() | Misdirected() if isinstance(session, ReplicaSession):
+                del state.sessions[duty.handle]
+                self._forget(duty, session)
+                self.timers.set_earlier(("fellows", duty.handle), now.mono_s + SEEK_FELLOWS_EVERY_S)
+            case _:
+                pass
+
+    # ------------------------------------------------------------ sessions
+
+    def _open(self, state: _LinkState, link: LinkId, frame: Open, now: Instant, out: list[Effect]) -> None:
+        handle = TagHandle(frame.tag[:8])
+        committee = self._view.committee(frame.tag, frame.epoch, size=self._size, clock=self._clock)
+        known = self.duties.get(handle)
+        code = refusal_of(frame, state.remote_key, state.binding, committee, self._clock, now)
+        if code is None and known is None and len(self.duties) >= self.limits.duties:
+            code = Refusal.FULL
+        if code is None and known is not None and (known.tag != frame.tag or known.epoch != frame.epoch):
+            code = Refusal.NOT_SERVING
+        if code is not None:
+            out.append(Send(link, (Refused(handle, code, 1_000).encode(),)))
+            return
+        if known is None and committee.seat_of(self._own) is None:
+            records = self._view.committee_records(committee)
+            out.append(Send(link, (Misdirected(handle, records).encode(),)))
+            return
+        duty = known or self._begin(committee, now, out)
+        if frame.role is Role.RELAY:
+            peer_id = peer_id_of(state.remote_key)
+            self._meet(link, peer_id, out)
+            session = self._replica(duty, link, peer_id)
+            out.append(Send(link, (self._opened(duty),)))
+            self._replica_open(duty, session, out)
+        else:
+            self._open_member(duty, state, link, frame.slice, now, out)
+
+    def _open_member(
+        self, duty: Duty, state: _LinkState, link: LinkId, slice_: Slice, now: Instant, out: list[Effect]
+    ) -> None:
+        session = duty.members.get(link)
+        if session is None and len(duty.members) >= self.limits.members_per_duty:
+            out.append(Send(link, (Refused(duty.handle, Refusal.FULL, 5_000).encode(),)))
+            return
+        if session is None:
+            bucket = TokenBucket(self.limits.rate_per_s, self.limits.burst, now_s=now.mono_s)
+            session = MemberSession(link, slice_, bucket, announced=duty.spool.position)
+            duty.members[link] = session
+            state.sessions[duty.handle] = (duty, session)
+        session.slice = slice_
+        duty.refresh_slices()
+        out.append(Send(link, (self._opened(duty),)))
+
+    def _opened(self, duty: Duty) -> bytes:
+        seat = max(0, duty.seat)
+        return Opened(duty.handle, seat, len(duty.committee.seats), self.limits.rate_per_s, self.limits.burst).encode()
+
+    def _begin(self, committee: Committee, now: Instant, out: list[Effect]) -> Duty:
+        remembered = self._remembered.pop(committee.tag, ())
+        spool = Spool(max_bytes=self.limits.spool_bytes, remembered=remembered)
+        duty = Duty(committee, self._own, Rotation(committee.epoch, self._clock), spool, now)
+        self.duties[duty.handle] = duty
+        duty.rotation.advance(now.unix_s)
+        self._plan_turn(duty, now)
+        out.append(SaveSoon((self._evidence(duty, now), duty.put(self._clock.retire_s(duty.epoch)))))
+        self._seek_fellows(duty, now, out)
+        return duty
+
+    def _evidence(self, duty: Duty, now: Instant) -> CommitteePut:
+        return CommitteePut(
+            room=None,
+            tag=duty.tag,
+            epoch=duty.epoch,
+            epoch_s=self._clock.epoch_s,
+            computed_s=now.unix_s,
+            size=self._size,
+            records=self._view.evidence(duty.committee),
+        )
+
+    # ------------------------------------------------------------ fellow relays
+
+    def _seek_fellows(self, duty: Duty, now: Instant, out: list[Effect]) -> None:
+        """Open a session with every seat that has none; dial where there is no link yet."""
+        for peer_id in duty.fellows:
+            if peer_id in duty.replicas:
+                continue
+            link = self._fellows.link(peer_id)
+            if link is not None and link in self._links:
+                self._replica(duty, link, peer_id)
+                ask = Open(duty.tag, duty.epoch, Role.RELAY, Slice.QUIET, b"")
+                out.append(Send(link, (ask.encode(),)))
+            elif self._view.get(peer_id) is not None and self._fellows.dial(peer_id, now.mono_s):
+                self._dial(peer_id, out)
+        if len(duty.replicas) < len(duty.fellows):
+            self.timers.set_earlier(("fellows", duty.handle), now.mono_s + SEEK_FELLOWS_EVERY_S)
+
+    def _replica(self, duty: Duty, link: LinkId, peer_id: PeerId) -> ReplicaSession:
+        session = duty.replicas.get(peer_id)
+        if session is None or session.link != link:
+            session = duty.replicas[peer_id] = ReplicaSession(link, peer_id)
+            self._links[link].sessions[duty.handle] = (duty, session)
+        return session
+
+    def _replica_open(self, duty: Duty, session: ReplicaSession, out: list[Effect]) -> None:
+        """Both sides agree: send what no majority has yet, and ask what the other one holds."""
+        if session.open:
+            return
+        session.open = True
+        frames = duty.unconfirmed_frames()
+        session.sent += len(frames)
+        session.marks.append((session.sent, len(duty.published)))
+        if not frames:
+            session.confirm(session.sent)
+        out.append(Send(session.link, (*frames, Pull(duty.handle, 0).encode())))
+
+    def _ask_missing(self, duty: Duty, session: ReplicaSession, out: list[Effect]) -> None:
+        held = duty.spool.frames
+        session.asked = {msg_id for msg_id in session.asked if msg_id not in held}
+        if session.asked or not session.missing:
+            return
+        ids = [session.missing.popleft() for _ in range(min(IDS_PER_WANT, len(session.missing)))]
+        session.asked = {msg_id for msg_id in ids if msg_id not in held}
+        if session.asked:
+            out.append(Send(session.link, (Want(duty.handle, tuple(session.asked)).encode(),)))
+
+    def _got(self, duty: Duty, session: Session, count: int, out: list[Effect]) -> None:
+        if isinstance(session, MemberSession):
+            session.confirmed = min(count, session.delivered)
+            return
+        session.confirm(count)
+        if duty.advance_frontier():
+            out += duty.acks(duty.waiting_sessions())
+
+    def _give(self, duty: Duty, session: Session, frame: Want, out: list[Effect]) -> None:
+        frames = duty.wanted_frames(frame.ids)
+        if isinstance(session, MemberSession):
+            session.delivered += len(frames)
+        else:
+            session.sent += len(frames)
+        duty.relayed_bytes += sum(map(len, frames))
+        out.append(Send(session.link, frames))
+
+    # ------------------------------------------------------------ time and view
+
+    def tick(self, now: Instant, out: list[Effect]) -> None:
+        """Do what is due."""
+        for what, handle in self.timers.pop_due(now.mono_s):
+            duty = self.duties.get(handle)
+            if duty is None:
+                continue
+            match what:
+                case "announce":
+                    self._announce(duty, now, out)
+                case "fellows":
+                    self._seek_fellows(duty, now, out)
+                case "ids":
+                    self._save_ids(duty, out)
+                case _:
+                    self._turn(duty, now, out)
+
+    def view_changed(self, now: Instant, out: list[Effect]) -> None:
+        """New relays are known: draw the committees of live duties again."""
+        for duty in list(self.duties.values()):
+            committee = self._view.committee(duty.tag, duty.epoch, size=self._size, clock=self._clock)
+            if committee.members == duty.committee.members and committee.standbys == duty.committee.standbys:
+                continue
+            duty.committee = committee
+            out.append(SaveSoon((self._evidence(duty, now),)))
+            self._seek_fellows(duty, now, out)
+
+    def targets(self) -> list[tuple[Tag, int]]:
+        """The tags and epochs of live duties: whose committees should be looked up."""
+        return [(duty.tag, duty.epoch) for duty in self.duties.values()]
+
+    def _plan_announcement(self, duty: Duty, now: Instant) -> None:
+        duty.announce_to = duty.spool.position
+        self.timers.set(("announce", duty.handle), now.mono_s + self.limits.announce_after_s)
+
+    def _announce(self, duty: Duty, now: Instant, out: list[Effect]) -> None:
+        for session in duty.members.values():
+            if session.slice is Slice.ANNOUNCE and session.announced < duty.announce_to:
+                ids = duty.spool.order[session.announced : duty.announce_to]
+                session.announced = duty.announce_to
+                for at in range(0, len(ids), 4_000):
+                    chunk = tuple(ids[at : at + 4_000])
+                    out.append(Send(session.link, (Have(duty.handle, duty.announce_to, chunk).encode(),)))
+        if duty.announcing and duty.announce_to < duty.spool.position:
+            self._plan_announcement(duty, now)
+
+    def _save_ids(self, duty: Duty, out: list[Effect]) -> None:
+        ids = duty.spool.unsaved_ids()
+        if ids:
+            out.append(SaveSoon((ReplayAdd(duty.tag, duty.epoch, ids),)))
+
+    def _plan_turn(self, duty: Duty, now: Instant) -> None:
+        turn_s = duty.rotation.next_turn_s()
+        if turn_s is not None:
+            self.timers.set(("turn", duty.handle), now.mono_s + max(0.0, turn_s - now.unix_s))
+
+    def _turn(self, duty: Duty, now: Instant, out: list[Effect]) -> None:
+        entered = duty.rotation.advance(now.unix_s)
+        self.rotations += entered.count(DutyState.OVERLAP)
+        self._plan_turn(duty, now)
+        if entered:
+            out.append(SaveSoon((duty.put(self._clock.retire_s(duty.epoch)),)))
+        if duty.rotation.state is DutyState.RETIRED:
+            self._retire(duty, out)
+
+    def _retire(self, duty: Duty, out: list[Effect]) -> None:
+        del self.duties[duty.handle]
+        sessions: list[Session] = [*duty.members.values(), *duty.replicas.values()]
+        for session in sessions:
+            state = self._links.get(session.link)
+            if state is not None and state.sessions.pop(duty.handle, None) is not None:
+                out.append(Send(session.link, (Bye(duty.handle).encode(),)))
+        out.append(SaveSoon((ReplayDrop(duty.epoch),)))
+        needed = {peer_id for other in self.duties.values() for peer_id in other.fellows}
+        out += [Hangup(link) for link in self._fellows.idle(needed)]

@@ -1,0 +1,1 @@
+"""A person's rooms: keys, members, what is sent, what arrives."""

@@ -1,0 +1,104 @@
+"""One sender's stream as it arrives: in order, once, without gaps.
+
+`expected` is the next sequence to hand on, `committed` the last one that is durable. What comes early waits in
+`ahead`, which is bounded: what does not fit is dropped and asked for again later. Before the baseline is known
+nothing is handed on.
+"""
+
+from __future__ import annotations
+
+from railgun_core.base.ids import MemberId
+from railgun_core.changes import Item, Membership
+
+MAX_AHEAD = 4_096
+
+
+class Inbox:
+    """What this member has of one other member."""
+
+    __slots__ = (
+        "ahead",
+        "asked_s",
+        "asks",
+        "baseline",
+        "committed",
+        "confirmed",
+        "expected",
+        "first",
+        "heard_s",
+        "last",
+        "member",
+        "membership",
+    )
+
+    def __init__(self, member: MemberId, *, baseline: int | None, have: int = 0) -> None:
+        self.member = member
+        self.membership = Membership.ACTIVE
+        self.baseline = baseline
+        self.committed = max(have, baseline or 0)
+        self.expected = self.committed + 1
+        self.ahead: dict[int, Item] = {}
+        self.first = 1  # the oldest item its sender can still send
+        self.last = 0  # the newest item its sender speaks of
+        self.confirmed = 0  # what it has of our own stream
+        self.heard_s = 0.0
+        self.asked_s = 0.0
+        self.asks = 0
+
+    @property
+    def known(self) -> bool:
+        """Whether it is known from where on to listen."""
+        return self.baseline is not None
+
+    def begin(self, baseline: int) -> list[Item]:
+        """Start after `baseline`, or earlier when earlier items are here already; the items that can be handed on."""
+        if self.known:
+            return []
+        if self.ahead:
+            baseline = min(baseline, min(self.ahead) - 1)
+        self.baseline = self.committed = baseline
+        self.expected = baseline + 1
+        return self._ready()
+
+    def skip_to(self, first: int) -> list[Item]:
+        """The sender no longer has anything before `first`: give up on what lies before."""
+        self.first = max(self.first, first)
+        if not self.known or self.first <= self.expected:
+            return []
+        self.ahead = {seq: item for seq, item in self.ahead.items() if seq >= self.first}
+        self.expected = self.first
+        self.committed = max(self.committed, self.first - 1)
+        return self._ready()
+
+    def receive(self, item: Item) -> list[Item]:
+        """The items that can be handed on now, in order: none for a duplicate or an early one."""
+        self.last = max(self.last, item.seq)
+        if item.seq < self.expected and self.known:
+            return []
+        if item.seq in self.ahead or len(self.ahead) >= MAX_AHEAD:
+            return []
+        self.ahead[item.seq] = item
+        return self._ready()
+
+    def missing(self, limit: int) -> list[int]:
+        """The sequences that are lacking, oldest first."""
+        if not self.known:
+            return []
+        found: list[int] = []
+        for seq in range(self.expected, self.last + 1):
+            if seq not in self.ahead:
+                found.append(seq)
+                if len(found) >= limit:
+                    break
+        return found
+
+    def _ready(self) -> list[Item]:
+        if not self.known:
+            return []
+        ready: list[Item] = []
+        while (item := self.ahead.pop(self.expected, None)) is not None:
+            ready.append(item)
+            self.expected += 1
+        if ready:
+            self.asks = 0
+        return ready

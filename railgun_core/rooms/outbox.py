@@ -1,0 +1,147 @@
+"""Own items on their way: queued, placed with relays, stored, and then confirmed by every member.
+
+An item leaves the outbox when all expected members have confirmed it. Until then it can be asked for again,
+also epochs later: it is sealed again and keeps its sequence, so that nobody gets it twice.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from railgun_core.base.ids import RoomId
+from railgun_core.changes import Delivery, Item, OutboxMark, OutboxRange
+
+RESEND_AFTER_S = 8.0  # until then a member that misses an item can still pull it from the committee
+RESEND_AGAIN_S = 10.0
+BACKLOG_AT_ONCE = 500
+
+
+@dataclass(slots=True)
+class Placement:
+    """An item that relays were given in `epoch` and that no majority holds yet."""
+
+    item: Item
+    epoch: int
+    at_s: float
+    accepted: bool = False
+    relays: set[bytes] = field(default_factory=set)
+
+
+class Outbox:
+    """The own stream of one room."""
+
+    def __init__(self, room: RoomId, *, next_seq: int, first_kept: int) -> None:
+        self.room = room
+        self.next_seq = next_seq
+        self.first_kept = first_kept
+        self.queue: deque[Item] = deque()
+        self.placed: dict[int, Placement] = {}
+        self.stored: dict[int, tuple[int, float]] = {}  # seq -> epoch and time, not confirmed by all yet
+        self.resent: dict[int, float] = {}
+        self.backlog: deque[OutboxRange] = deque()  # unsent since before a restart, still to be read back
+        self.fetching = False
+
+    @property
+    def last_seq(self) -> int:
+        """The newest own item."""
+        return self.next_seq - 1
+
+    @property
+    def waiting(self) -> int:
+        """Items that are not stored yet."""
+        return len(self.queue) + len(self.placed) + sum(span.last - span.first + 1 for span in self.backlog)
+
+    def restore(self, ranges: Iterable[OutboxRange]) -> None:
+        """Take the state of before a restart: what was not stored goes to the backlog, to be read back and sent."""
+        for span in ranges:
+            if span.delivery is Delivery.STORED:
+                self.stored.update((seq, (span.epoch, 0.0)) for seq in range(span.first, span.last + 1))
+                continue
+            for first in range(span.first, span.last + 1, BACKLOG_AT_ONCE):
+                last = min(span.last, first + BACKLOG_AT_ONCE - 1)
+                self.backlog.append(OutboxRange(first, last, span.delivery, span.epoch))
+
+    def next_backlog(self) -> OutboxRange | None:
+        """The next range to read back, when the queue has run dry and nothing is being read."""
+        if self.fetching or self.queue or not self.backlog:
+            return None
+        self.fetching = True
+        return self.backlog.popleft()
+
+    def add(self, items: Iterable[Item]) -> None:
+        """Durable items that may leave now."""
+        self.queue.extend(items)
+
+    def place(self, item: Item, epoch: int, relay: bytes, now_s: float) -> None:
+        """An item was given to a relay."""
+        placement = self.placed.get(item.seq)
+        if placement is None or placement.epoch != epoch:
+            placement = self.placed[item.seq] = Placement(item, epoch, now_s)
+        placement.relays.add(relay)
+        placement.at_s = now_s
+
+    def accept(self, seqs: Iterable[int]) -> list[int]:
+        """A relay has these; those that are news."""
+        news = []
+        for seq in seqs:
+            placement = self.placed.get(seq)
+            if placement is not None and not placement.accepted:
+                placement.accepted = True
+                news.append(seq)
+        return news
+
+    def store(self, seqs: Iterable[int], epoch: int, now_s: float) -> list[int]:
+        """A majority holds these; those that are news."""
+        news = []
+        for seq in seqs:
+            if self.placed.pop(seq, None) is not None:
+                self.stored[seq] = (epoch, now_s)
+                news.append(seq)
+        return news
+
+    def requeue(self, seqs: Iterable[int]) -> None:
+        """Send these again, before anything newer."""
+        items = [self.placed.pop(seq).item for seq in sorted(set(seqs)) if seq in self.placed]
+        self.queue.extendleft(reversed(items))
+
+    def confirm(self, upto: int) -> list[int]:
+        """Every expected member has everything up to `upto`: those that are news leave."""
+        done = [seq for seq in self.stored if seq <= upto]
+        for seq in done:
+            del self.stored[seq]
+            self.resent.pop(seq, None)
+        return done
+
+    def lost_to(self, have: int, live_epochs: Iterable[int], now_s: float, limit: int) -> list[int]:
+        """Stored items above `have` that a member can no longer pull by itself, and that were not resent just now."""
+        live = set(live_epochs)
+        found: list[int] = []
+        for seq in sorted(self.stored):
+            epoch, stored_s = self.stored[seq]
+            if seq <= have or (epoch in live and now_s - stored_s < RESEND_AFTER_S):
+                continue
+            if now_s - self.resent.get(seq, -RESEND_AGAIN_S) >= RESEND_AGAIN_S:
+                found.append(seq)
+                if len(found) >= limit:
+                    break
+        return found
+
+    def resend(self, items: Iterable[Item], now_s: float) -> None:
+        """Items that were read back: unsent ones, and stored ones that go out once more."""
+        for item in items:
+            if item.seq in self.stored:
+                self.resent[item.seq] = now_s
+            if item.seq not in self.placed:
+                self.queue.append(item)
+
+    def marks(self, seqs: Iterable[int], delivery: Delivery, epoch: int) -> list[OutboxMark]:
+        """Rows for the store: runs of consecutive sequences."""
+        rows: list[OutboxMark] = []
+        for seq in sorted(seqs):
+            if rows and rows[-1].last == seq - 1:
+                rows[-1] = OutboxMark(self.room, rows[-1].first, seq, delivery, epoch)
+            else:
+                rows.append(OutboxMark(self.room, seq, seq, delivery, epoch))
+        return rows

@@ -1,0 +1,188 @@
+"""From the outbox to the relays: placing, acknowledgements, hedging, and trying again.
+
+An item goes to the best open session; when that does not answer within its RTO, also to the next. In the overlap it
+goes to both epochs. It is stored when one relay says that a majority of its committee holds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from railgun_core.base.clock import Instant
+from railgun_core.base.ids import LinkId, MsgId, PeerId
+from railgun_core.changes import Delivery, Item
+from railgun_core.events import Effect, FetchItems, Measured, Moved, SaveSoon, Send
+from railgun_core.rooms.content import encode_item, size_for
+from railgun_core.rooms.lane import Lane
+from railgun_core.rooms.outbox import Placement
+from railgun_core.rooms.room import Room, RoomContext
+from railgun_core.rooms.session import RelaySession, Sent
+from railgun_core.status import DutyState
+from railgun_core.wire.envelope import seal
+from railgun_core.wire.frames import Ack, Nack, Refusal, envelope_frame
+
+RETRY_EVERY_S = 0.25
+STORE_ELSEWHERE_AFTER_S = 2.0  # taken, but no majority yet: ask another relay to replicate it too
+STORE_AGAIN_AFTER_S = 5.0
+
+Chunks = dict[LinkId, list[bytes]]
+
+
+def pump(room: Room, context: RoomContext, now: Instant, out: list[Effect]) -> None:
+    """Send what is queued, as far as windows and quotas allow: one joined write per link."""
+    lane = room.publishing_lane()
+    if lane is None:
+        return
+    backlog = room.outbox.next_backlog()
+    if backlog is not None:
+        out.append(FetchItems(room.id, backlog.first, backlog.last))
+    if not room.outbox.queue:
+        return
+    elder = _elder(room, lane)
+    chunks: Chunks = {}
+    while room.outbox.queue:
+        session = next((s for s in lane.open_sessions() if s.may_send(now.mono_s)), None)
+        if session is None:
+            break
+        item = room.outbox.queue.popleft()
+        place(room, context, lane, session, item, now, chunks)
+        if elder is not None:
+            old = next((s for s in elder.open_sessions() if s.may_send(now.mono_s)), None)
+            if old is not None:
+                frame = _frame(room, context, elder, item)
+                old.sent(Sent(elder.keys.msg_id(room.me, item.seq), item.seq, len(frame), now.mono_s))
+                chunks.setdefault(_link(old), []).append(frame)
+    flush(chunks, out)
+    if room.outbox.queue:
+        wait_s = min((s.wait_s() for s in lane.open_sessions()), default=1.0)
+        context.wake("pump", room.id, now.mono_s + max(0.02, wait_s))
+    if room.outbox.placed:
+        context.wake("retry", room.id, now.mono_s + RETRY_EVERY_S)
+
+
+def place(
+    room: Room, context: RoomContext, lane: Lane, session: RelaySession, item: Item, now: Instant, chunks: Chunks
+) -> None:
+    """Give one item to one relay."""
+    frame = _frame(room, context, lane, item)
+    session.sent(Sent(lane.keys.msg_id(room.me, item.seq), item.seq, len(frame), now.mono_s))
+    room.outbox.place(item, lane.epoch, session.peer_id, now.mono_s)
+    chunks.setdefault(_link(session), []).append(frame)
+
+
+def flush(chunks: Chunks, out: list[Effect]) -> None:
+    """One Send per link."""
+    out += [Send(link, frames) for link, frames in chunks.items()]
+
+
+def envelope(lane: Lane, content: bytes, msg_id: MsgId, context: RoomContext) -> bytes:
+    """A sealed envelope frame for a lane; its id is remembered, so that its echo is known."""
+    lane.seen.add(msg_id)
+    sealed = seal(content, lane.keys.seal, size=size_for(content), rng=context.rng)
+    expiry_s = int(context.clock.retire_s(lane.epoch)) + 1
+    return envelope_frame(lane.handle, expiry_s=expiry_s, msg_id=msg_id, envelope=sealed)
+
+
+def acked(
+    room: Room, context: RoomContext, lane: Lane, session: RelaySession, ack: Ack, now: Instant, out: list[Effect]
+) -> None:
+    """A relay has counted on."""
+    accepted, stored = session.acked(ack, now.mono_s)
+    if accepted:
+        out.append(Measured("ack", (now.mono_s - accepted[0].at_s) * 1000))
+    news = room.outbox.accept(e.seq for e in accepted if e.seq is not None)
+    report(room, news, Delivery.ACCEPTED, lane.epoch, out)
+    held = room.outbox.store((e.seq for e in stored if e.seq is not None), lane.epoch, now.mono_s)
+    report(room, held, Delivery.STORED, lane.epoch, out)
+    if held:
+        room.nudges = 0
+        context.wake("nudge", room.id, now.mono_s + 3.0)
+    pump(room, context, now, out)
+
+
+def nacked(
+    room: Room, context: RoomContext, session: RelaySession, nack: Nack, now: Instant, out: list[Effect]
+) -> None:
+    """A relay refused envelopes: they go out again, later or elsewhere."""
+    ids = set(nack.ids)
+    session.refused |= ids
+    room.outbox.requeue(e.seq for e in session.untaken if e.msg_id in ids and e.seq is not None)
+    session.allowance = min(session.allowance, 0.0) - (nack.retry_after_ms / 1000) * session.rate_per_s
+    if nack.code is not Refusal.RATE:
+        session.allowance -= session.rate_per_s
+    pump(room, context, now, out)
+
+
+def session_lost(room: Room, session: RelaySession) -> None:
+    """A relay is gone: what only it had goes out again."""
+    alone = []
+    for seq in session.pending_seqs():
+        placement = room.outbox.placed.get(seq)
+        if placement is not None:
+            placement.relays.discard(session.peer_id)
+            if not placement.relays:
+                alone.append(seq)
+    room.outbox.requeue(alone)
+
+
+def lane_retired(room: Room, lane: Lane) -> None:
+    """What a committee did not store before it went is sealed again for the next one."""
+    room.outbox.requeue([seq for seq, p in room.outbox.placed.items() if p.epoch <= lane.epoch])
+
+
+def retry(room: Room, context: RoomContext, now: Instant, out: list[Effect]) -> None:
+    """Look for items that wait too long, and give them to another relay as well."""
+    lane = room.publishing_lane()
+    chunks: Chunks = {}
+    if lane is not None:
+        slow = {
+            session.peer_id
+            for session in lane.open_sessions()
+            if session.untaken and now.mono_s - session.untaken[0].at_s > session.rto_s
+        }
+        for placement in list(room.outbox.placed.values()):
+            target = _second_relay(lane, placement, slow, now)
+            if target is not None and target.may_send(now.mono_s):
+                place(room, context, lane, target, placement.item, now, chunks)
+    flush(chunks, out)
+    if room.outbox.placed:
+        context.wake("retry", room.id, now.mono_s + RETRY_EVERY_S)
+
+
+def report(room: Room, seqs: Iterable[int], delivery: Delivery, epoch: int, out: list[Effect]) -> None:
+    """Tell the store and whoever waits that items have come further."""
+    marks = room.outbox.marks(seqs, delivery, epoch)
+    if marks:
+        out.append(SaveSoon(tuple(marks)))
+        out += [Moved(room.id, mark.first, mark.last, delivery) for mark in marks]
+
+
+def _second_relay(lane: Lane, placement: Placement, slow: set[PeerId], now: Instant) -> RelaySession | None:
+    waited_s = now.mono_s - placement.at_s
+    hedge = not placement.accepted and placement.relays <= slow
+    restore = placement.accepted and waited_s > STORE_ELSEWHERE_AFTER_S
+    moved_on = placement.epoch != lane.epoch and waited_s > STORE_ELSEWHERE_AFTER_S
+    if not (hedge or restore or moved_on):
+        return None
+    fresh = [s for s in lane.open_sessions() if s.peer_id not in placement.relays and s.peer_id not in slow]
+    if fresh:
+        return fresh[0]
+    if waited_s > STORE_AGAIN_AFTER_S:
+        return next((s for s in lane.open_sessions() if s.peer_id not in slow), None)
+    return None
+
+
+def _elder(room: Room, lane: Lane) -> Lane | None:
+    if lane.rotation.state is not DutyState.SERVING:
+        return None
+    elder = room.lanes.get(lane.epoch - 1)
+    return elder if elder is not None and elder.is_live and elder.open_sessions() else None
+
+
+def _frame(room: Room, context: RoomContext, lane: Lane, item: Item) -> bytes:
+    return envelope(lane, encode_item(room.me, item), lane.keys.msg_id(room.me, item.seq), context)
+
+
+def _link(session: RelaySession) -> LinkId:
+    assert session.link is not None  # an open session has a link
+    return session.link

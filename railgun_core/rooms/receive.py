@@ -1,0 +1,178 @@
+"""From the relays to the conversation: opening envelopes, order, gaps, and asking for what is missing.
+
+An item is handed on once it is durable, in its sender's order, exactly once: the row (room, sender, seq) is unique,
+and the count of what is here is in the same transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from railgun_core.base.clock import Instant
+from railgun_core.base.errors import MalformedFrame
+from railgun_core.base.ids import MsgId
+from railgun_core.changes import Item, ItemsAdd
+from railgun_core.events import Effect, Grew, Measured, Save, Send
+from railgun_core.rooms.content import SentItem, decode_content
+from railgun_core.rooms.inbox import Inbox
+from railgun_core.rooms.lane import Lane
+from railgun_core.rooms.room import Room, RoomContext
+from railgun_core.rooms.session import RelaySession
+from railgun_core.rooms.sync import inbox_of, plan_sync, received_sync
+from railgun_core.wire.envelope import open_envelope
+from railgun_core.wire.frames import (
+    ENVELOPE_FRAME_SIZES,
+    ENVELOPE_HEADER,
+    ENVELOPE_HEADER_BYTES,
+    FrameBatch,
+    Got,
+    Have,
+    Want,
+)
+
+IDS_PER_WANT = 32
+WANT_AGAIN_S = 2.0
+GAP_AFTER_S = 0.3
+GAP_EVERY_S = 1.0
+ASKS_BEFORE_SYNC = 3
+MAX_SEEN = 200_000
+
+Ready = dict[bytes, tuple[Inbox, list[Item]]]
+
+
+def envelopes(
+    room: Room,
+    context: RoomContext,
+    lane: Lane,
+    session: RelaySession,
+    batch: FrameBatch,
+    indexes: Iterable[int],
+    now: Instant,
+    out: list[Effect],
+) -> None:
+    """Take in the envelope frames of one read, and confirm them to the relay by count."""
+    ready: Ready = {}
+    for index in indexes:
+        start, stop = batch.bounds[index], batch.bounds[index + 1]
+        if stop - start not in ENVELOPE_FRAME_SIZES:
+            raise MalformedFrame("envelope")
+        session.received += 1
+        msg_id = MsgId(ENVELOPE_HEADER.unpack_from(batch.data, start)[4])
+        session.wanted.pop(msg_id, None)
+        if msg_id in lane.seen:
+            continue
+        try:
+            content = open_envelope(batch.data[start + ENVELOPE_HEADER_BYTES : stop], lane.keys.seal)
+            decoded = decode_content(content)
+        except MalformedFrame:
+            continue  # not sealed by a member: whoever sent it, the relay only carried it
+        if len(lane.seen) < MAX_SEEN:
+            lane.seen.add(msg_id)
+        if isinstance(decoded, SentItem):
+            _item(room, context, decoded, ready, now, out)
+        else:
+            for inbox, items in received_sync(room, context, decoded, now, out):
+                _collect(ready, inbox, items)
+    keep(room, context, ready.values(), now, out)
+    assert session.link is not None
+    out.append(Send(session.link, (Got(lane.handle, session.received).encode(),)))
+    ask(lane, session, now, out)
+
+
+def keep(
+    room: Room,
+    context: RoomContext,
+    ready: Iterable[tuple[Inbox, list[Item]]],
+    now: Instant,
+    out: list[Effect],
+) -> None:
+    """Save items that are next in their sender's order; then count them, say so, and show them."""
+    for inbox, items in ready:
+        if not items:
+            continue
+        upto = items[-1].seq
+
+        def saved(then: Instant, effects: list[Effect], inbox: Inbox = inbox, upto: int = upto) -> None:
+            inbox.committed = max(inbox.committed, upto)
+            effects.append(Grew(room.id))
+            plan_sync(room, context, then)
+
+        rows = ItemsAdd(room.id, inbox.member, tuple(items), own=False)
+        out.append(Save(context.when_saved(saved), (rows, room.member_put(inbox))))
+
+
+def have(
+    room: Room, context: RoomContext, lane: Lane, session: RelaySession, frame: Have, now: Instant, out: list[Effect]
+) -> None:
+    """A relay told what it holds: ask for what is not here."""
+    session.lack(msg_id for msg_id in frame.ids if msg_id not in lane.seen)
+    ask(lane, session, now, out)
+    if session.wanted or session.lacking:
+        context.wake("gaps", room.id, now.mono_s + GAP_EVERY_S)
+
+
+def ask(lane: Lane, session: RelaySession, now: Instant, out: list[Effect]) -> None:
+    """Want the next ids a relay holds and this member lacks; a few at a time, so that its queue stays short."""
+    if not session.lacking and not session.wanted:
+        return
+    stale = [i for i, at_s in session.wanted.items() if i in lane.seen or now.mono_s - at_s > WANT_AGAIN_S]
+    for msg_id in stale:
+        del session.wanted[msg_id]
+    ids: list[MsgId] = []
+    while session.lacking and len(session.wanted) < IDS_PER_WANT:
+        msg_id = session.lacking.popleft()
+        if msg_id not in lane.seen:
+            session.wanted[msg_id] = now.mono_s
+            ids.append(msg_id)
+    if ids:
+        assert session.link is not None
+        out.append(Send(session.link, (Want(lane.handle, tuple(ids)).encode(),)))
+
+
+def close_gaps(room: Room, context: RoomContext, now: Instant, out: list[Effect]) -> None:
+    """Ask for missing items by name, each time another relay; when that does not help, ask their sender."""
+    again = False
+    for inbox in room.inboxes.values():
+        if now.mono_s - inbox.asked_s < GAP_AFTER_S:
+            again = again or bool(inbox.missing(1))
+            continue
+        missing = inbox.missing(IDS_PER_WANT)
+        if not missing:
+            continue
+        again = True
+        if now.mono_s - inbox.asked_s < min(30.0, GAP_EVERY_S * 2 ** max(0, inbox.asks - ASKS_BEFORE_SYNC)):
+            continue
+        inbox.asked_s = now.mono_s
+        for lane in room.lanes_by_use():
+            sessions = lane.open_sessions()
+            session = sessions[inbox.asks % len(sessions)]
+            ids = tuple(lane.keys.msg_id(inbox.member, seq) for seq in missing)
+            assert session.link is not None
+            out.append(Send(session.link, (Want(lane.handle, ids).encode(),)))
+        inbox.asks += 1
+        if inbox.asks >= ASKS_BEFORE_SYNC:
+            plan_sync(room, context, now)
+    for lane in room.lanes_by_use():
+        for session in lane.open_sessions():
+            ask(lane, session, now, out)
+            again = again or bool(session.wanted or session.lacking)
+    if again:
+        context.wake("gaps", room.id, now.mono_s + GAP_EVERY_S)
+
+
+def _item(room: Room, context: RoomContext, sent: SentItem, ready: Ready, now: Instant, out: list[Effect]) -> None:
+    if sent.sender == room.me:
+        return
+    inbox = inbox_of(room, sent.sender)
+    fresh = sent.item.seq >= inbox.expected
+    _collect(ready, inbox, inbox.receive(sent.item))
+    if fresh and inbox.known:
+        out.append(Measured("relayed", max(0.0, (now.unix_s - sent.item.at_s) * 1000)))
+    if inbox.ahead:
+        context.wake("gaps", room.id, now.mono_s + GAP_AFTER_S)
+        if not inbox.known:
+            plan_sync(room, context, now)
+
+
+def _collect(ready: Ready, inbox: Inbox, items: list[Item]) -> None:
+    ready.setdefault(inbox.member, (inbox, []))[1].extend(items)

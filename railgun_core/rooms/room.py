@@ -1,0 +1,102 @@
+"""The state of one room on this device. What happens to it is in publish.py, receive.py and sync.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from railgun_core.base.clock import Instant
+from railgun_core.base.ids import DialId, MemberId, PeerId, RoomId
+from railgun_core.base.keys import Identity
+from railgun_core.base.rng import Rng
+from railgun_core.base.timers import Timers
+from railgun_core.changes import MemberPut, Membership, RoomPut
+from railgun_core.committee.epoch import EpochClock
+from railgun_core.committee.view import RelayView
+from railgun_core.events import Effect, Save
+from railgun_core.rooms.epoch_keys import member_id_of
+from railgun_core.rooms.inbox import Inbox
+from railgun_core.rooms.lane import Lane
+from railgun_core.rooms.outbox import Outbox
+from railgun_core.status import DutyState
+
+Timer = tuple[str, RoomId, int]
+
+
+@dataclass(slots=True)
+class RoomContext:
+    """What every room shares: the network's shape, chance, deadlines, and ways to ask the node."""
+
+    view: RelayView
+    clock: EpochClock
+    committee_size: int
+    rng: Rng
+    timers: Timers[Timer]
+    dial: Callable[[RoomId, Lane, PeerId, list[Effect]], DialId]
+    when_saved: Callable[[Callable[[Instant, list[Effect]], None]], int]
+
+    def wake(self, what: str, room: RoomId, at_s: float, epoch: int = 0) -> None:
+        """Come back to a room at a monotonic time, or earlier if that is planned."""
+        self.timers.set_earlier((what, room, epoch), at_s)
+
+
+class Room:
+    """One room: who is in it, what was sent and received, and its lanes through the live epochs."""
+
+    def __init__(self, put: RoomPut, *, next_seq: int, first_kept: int) -> None:
+        self.put = put
+        self.id = put.room
+        self.me: MemberId = member_id_of(Identity(put.member_seed).public_key)
+        self.join_tries = 0
+        self.inboxes: dict[MemberId, Inbox] = {}
+        self.outbox = Outbox(put.room, next_seq=next_seq, first_kept=first_kept)
+        self.lanes: dict[int, Lane] = {}
+        self.nudges = 0
+
+    @property
+    def joining(self) -> bool:
+        """Whether no member has answered yet."""
+        return self.put.membership is Membership.JOINING
+
+    def become(self, membership: Membership) -> RoomPut:
+        """The room's row with another state."""
+        self.put = replace(self.put, membership=membership)
+        return self.put
+
+    @property
+    def others(self) -> list[Inbox]:
+        """The other active members."""
+        return [inbox for inbox in self.inboxes.values() if inbox.membership is Membership.ACTIVE]
+
+    @property
+    def members(self) -> int:
+        """How many people are in the room, oneself included."""
+        return 1 + len(self.others)
+
+    def lanes_by_use(self) -> list[Lane]:
+        """Live lanes with an open session: the serving one first, then the one in overlap, then the next."""
+        rank = {DutyState.SERVING: 0, DutyState.OVERLAP: 1, DutyState.PREPARING: 2}
+        found = [lane for lane in self.lanes.values() if lane.is_live and lane.open_sessions()]
+        return sorted(found, key=lambda lane: rank[lane.rotation.state])
+
+    def publishing_lane(self) -> Lane | None:
+        """Where new envelopes go: never to an epoch that has not begun."""
+        lanes = self.lanes_by_use()
+        return lanes[0] if lanes and lanes[0].rotation.state is not DutyState.PREPARING else None
+
+    def member_put(self, inbox: Inbox) -> MemberPut:
+        """The row of a member; `have` runs ahead of what is committed, because the items are in the same save."""
+        return MemberPut(
+            room=self.id,
+            member=inbox.member,
+            name="",
+            have=inbox.expected - 1,
+            baseline=inbox.baseline or 0,
+            membership=inbox.membership,
+            heard_s=inbox.heard_s,
+        )
+
+
+def save(context: RoomContext, changes: tuple[RoomPut | MemberPut, ...], out: list[Effect]) -> None:
+    """Make rows durable; nobody waits for it."""
+    out.append(Save(context.when_saved(lambda now, effects: None), changes))

@@ -1,0 +1,308 @@
+"""All rooms of this device: who gets which link, frame and deadline.
+
+Routes only; what happens in a room is in room.py and its neighbours. Every lane dials with a pseudonym of its own,
+so no relay can tell that two rooms, or two epochs of one, belong to one person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from railgun_core.base.clock import Instant
+from railgun_core.base.errors import UsageError
+from railgun_core.base.ids import DialId, LinkId, MemberId, PeerId, RoomId
+from railgun_core.base.keys import SEED_BYTES, Identity
+from railgun_core.base.rng import Rng
+from railgun_core.base.timers import Timers
+from railgun_core.changes import CommitteePut, Item, ItemsAdd, Membership, RoomPut, StoredRoom
+from railgun_core.committee.epoch import EpochClock
+from railgun_core.committee.rotation import Rotation
+from railgun_core.committee.view import RelayView
+from railgun_core.events import Effect, Hangup, Save, SaveSoon
+from railgun_core.rooms import attend, publish, receive, sync
+from railgun_core.rooms.content import Mood, split_message
+from railgun_core.rooms.epoch_keys import epoch_keys, room_id_of
+from railgun_core.rooms.inbox import Inbox
+from railgun_core.rooms.lane import Lane
+from railgun_core.rooms.room import Room, RoomContext, Timer, save
+from railgun_core.rooms.session import RelaySession
+from railgun_core.wire.frames import FrameBatch
+from railgun_core.wire.records import Record
+
+Place = tuple[Room, Lane, RelaySession]
+
+
+class Rooms:
+    """The rooms, and the links that belong to them. `dial` asks the node for a link under a pseudonym."""
+
+    def __init__(
+        self,
+        *,
+        view: RelayView,
+        clock: EpochClock,
+        committee_size: int,
+        rng: Rng,
+        dial: Callable[[PeerId, bytes, list[Effect]], DialId],
+        when_saved: Callable[[Callable[[Instant, list[Effect]], None]], int],
+    ) -> None:
+        self.rooms: dict[RoomId, Room] = {}
+        self.timers: Timers[Timer] = Timers()
+        self._dial = dial
+        self._dials: dict[DialId, Place] = {}
+        self._links: dict[LinkId, Place] = {}
+        self.context = RoomContext(view, clock, committee_size, rng, self.timers, self._dial_for, when_saved)
+
+    # ------------------------------------------------------------ what a person does
+
+    def create(self, name: str, root: bytes, now: Instant, out: list[Effect], *, joining: bool) -> Room:
+        """A new room, or one that is joined by its root. UsageError when this device is in it already."""
+        room_id = room_id_of(root)
+        known = self.rooms.get(room_id)
+        if known is not None:
+            raise UsageError(f"you are in this room already, as {known.put.name}", code="already-joined")
+        seed = self.context.rng.randbytes(SEED_BYTES)
+        membership = Membership.JOINING if joining else Membership.ACTIVE
+        put = RoomPut(room_id, name, root, seed, now.unix_s, membership)
+        room = self.rooms[room_id] = Room(put, next_seq=1, first_kept=1)
+        save(self.context, (put,), out)
+        self._enter(room, now, out)
+        return room
+
+    def restore(self, stored: Iterable[StoredRoom], now: Instant, out: list[Effect]) -> None:
+        """Take the rooms of before a restart up again."""
+        for saved in stored:
+            if saved.room.membership is Membership.LEFT:
+                continue
+            room = Room(saved.room, next_seq=saved.next_seq, first_kept=saved.first_kept)
+            for member in saved.members:
+                inbox = Inbox(member.member, baseline=member.baseline, have=member.have)
+                inbox.membership, inbox.heard_s = member.membership, member.heard_s
+                room.inboxes[member.member] = inbox
+            room.outbox.restore(saved.outbox)
+            self.rooms[room.id] = room
+            self._enter(room, now, out)
+
+    def leave(self, room: Room, now: Instant, out: list[Effect]) -> None:
+        """Say goodbye and close every session of a room; the conversation stays until it is forgotten."""
+        sync.send_sync(room, self.context, now, out, Mood.LEAVING)
+        save(self.context, (room.become(Membership.LEFT),), out)
+        for lane in list(room.lanes.values()):
+            self._close_lane(room, lane, out)
+        del self.rooms[room.id]
+
+    def submit(self, room: Room, bodies: Iterable[bytes], now: Instant, out: list[Effect]) -> tuple[int, int]:
+        """Queue messages: durable first, then sent. The first and last sequence they got."""
+        items: list[Item] = []
+        first = room.outbox.next_seq
+        for body in bodies:
+            items += split_message(body, first + len(items), now.unix_s)
+        room.outbox.next_seq = first + len(items)
+
+        def saved(then: Instant, effects: list[Effect]) -> None:
+            room.outbox.add(items)
+            publish.pump(room, self.context, then, effects)
+
+        rows = ItemsAdd(room.id, room.me, tuple(items), own=True)
+        out.append(Save(self.context.when_saved(saved), (rows,)))
+        return first, room.outbox.last_seq
+
+    # ------------------------------------------------------------ what the network brings
+
+    def link_up(self, link: LinkId, dial: DialId, binding: bytes, now: Instant, out: list[Effect]) -> bool:
+        """A link that one of the rooms asked for; False when nobody did."""
+        place = self._dials.pop(dial, None)
+        if place is None:
+            return False
+        room, lane, session = place
+        if lane.sessions.get(session.peer_id) is not session:
+            out.append(Hangup(link))
+            return True
+        self._links[link] = place
+        attend.link_up(lane, session, link, binding, now, out)
+        self._ping_soon(room, now)
+        return True
+
+    def dial_failed(self, dial: DialId, now: Instant, out: list[Effect]) -> bool:
+        """A dial of one of the rooms brought nothing; False when it was not one of theirs."""
+        place = self._dials.pop(dial, None)
+        if place is None:
+            return False
+        self._lost(place, now, out)
+        return True
+
+    def link_down(self, link: LinkId, now: Instant, out: list[Effect]) -> None:
+        """A link is gone."""
+        place = self._links.pop(link, None)
+        if place is not None:
+            self._lost(place, now, out)
+
+    def frames(self, link: LinkId, batch: FrameBatch, now: Instant, out: list[Effect]) -> tuple[Record, ...]:
+        """Everything one read completed on a link; relay records that came with it. MalformedFrame to close it."""
+        place = self._links.get(link)
+        if place is None:
+            return ()
+        room, lane, session = place
+        session.heard_s = now.mono_s
+        records, lost = attend.frames(room, self.context, lane, session, batch, now, out)
+        if lost:
+            self._links.pop(link, None)
+            out.append(Hangup(link))
+            self._lost(place, now, out)
+        return records
+
+    def view_changed(self, now: Instant, out: list[Effect]) -> None:
+        """New relays are known: appoint the committees of live lanes again."""
+        for room in self.rooms.values():
+            for lane in room.lanes.values():
+                self._appoint(room, lane, now, out)
+
+    def targets(self) -> list[tuple[bytes, int]]:
+        """Tags and epochs whose committees should be looked up."""
+        return [(lane.keys.tag, lane.epoch) for room in self.rooms.values() for lane in room.lanes.values()]
+
+    def fetched(self, room_id: RoomId, items: tuple[Item, ...], now: Instant, out: list[Effect]) -> None:
+        """Own items that were read back."""
+        room = self.rooms.get(room_id)
+        if room is not None:
+            sync.resend_fetched(room, items, now)
+            publish.pump(room, self.context, now, out)
+
+    def tick(self, now: Instant, out: list[Effect]) -> None:
+        """Do what is due."""
+        for what, room_id, epoch in self.timers.pop_due(now.mono_s):
+            room = self.rooms.get(room_id)
+            if room is not None:
+                self._wake(room, what, epoch, now, out)
+
+    # ------------------------------------------------------------ inside
+
+    def _wake(self, room: Room, what: str, epoch: int, now: Instant, out: list[Effect]) -> None:
+        context = self.context
+        match what:
+            case "pump":
+                publish.pump(room, context, now, out)
+            case "retry":
+                publish.retry(room, context, now, out)
+            case "sync":
+                sync.send_sync(room, context, now, out)
+            case "nudge":
+                sync.nudge(room, context, now, out)
+            case "gaps":
+                receive.close_gaps(room, context, now, out)
+            case "ping":
+                self._ping(room, now, out)
+            case "lanes":
+                self._enter(room, now, out)
+            case _:
+                lane = room.lanes.get(epoch)
+                if lane is not None:
+                    self._attend(room, lane, now, out)
+
+    def _enter(self, room: Room, now: Instant, out: list[Effect]) -> None:
+        """Open lanes for the live epochs, move the others on, and come back at the next turn."""
+        clock = self.context.clock
+        for epoch in clock.live_epochs(now.unix_s):
+            if epoch not in room.lanes:
+                keys = epoch_keys(room.put.root, epoch)
+                pseudonym = Identity(self.context.rng.randbytes(SEED_BYTES))
+                room.lanes[epoch] = lane = Lane(keys, pseudonym, Rotation(epoch, clock))
+                self._appoint(room, lane, now, out)
+        for lane in list(room.lanes.values()):
+            lane.rotation.advance(now.unix_s)
+            if not lane.is_live:
+                self._close_lane(room, lane, out)
+                publish.lane_retired(room, lane)
+            elif lane.open_sessions():
+                attend.greet(room, self.context, lane, now)
+        publish.pump(room, self.context, now, out)
+        turns = [t for lane in room.lanes.values() if (t := lane.rotation.next_turn_s()) is not None]
+        turns.append(clock.prepare_s(max(room.lanes) + 1))
+        jitter_s = self.context.rng.uniform(0.0, 0.1 * clock.overlap_s)
+        in_s = max(0.0, min(turns) - now.unix_s)
+        starts = any(abs(clock.prepare_s(max(room.lanes) + 1) - turn) < 1e-6 for turn in turns if turn == min(turns))
+        self.timers.set(("lanes", room.id, 0), now.mono_s + in_s + (jitter_s if starts else 0.0))
+
+    def _appoint(self, room: Room, lane: Lane, now: Instant, out: list[Effect]) -> None:
+        context = self.context
+        committee = context.view.committee(lane.keys.tag, lane.epoch, size=context.committee_size, clock=context.clock)
+        if lane.appoint(committee) and committee.seats:
+            evidence = CommitteePut(
+                room=room.id,
+                tag=lane.keys.tag,
+                epoch=lane.epoch,
+                epoch_s=context.clock.epoch_s,
+                computed_s=now.unix_s,
+                size=context.committee_size,
+                records=context.view.evidence(committee),
+            )
+            out.append(SaveSoon((evidence,)))
+        self._attend(room, lane, now, out)
+
+    def _attend(self, room: Room, lane: Lane, now: Instant, out: list[Effect]) -> None:
+        """Dial the relays that are lacking, and leave those that no longer belong."""
+        for peer_id in lane.to_dial(now.mono_s):
+            dial = self._dial_for(room.id, lane, peer_id, out)
+            session = lane.sessions[peer_id] = RelaySession(peer_id, dial, heard_s=now.mono_s)
+            self._dials[dial] = (room, lane, session)
+        for session in lane.outsiders():
+            del lane.sessions[session.peer_id]
+            publish.session_lost(room, session)
+            if session.link is not None:
+                self._links.pop(session.link, None)
+                out.append(Hangup(session.link))
+        retry_s = lane.retry_s()
+        if retry_s is not None:
+            self.timers.set_earlier(("attend", room.id, lane.epoch), max(retry_s, now.mono_s + 0.05))
+
+    def _lost(self, place: Place, now: Instant, out: list[Effect]) -> None:
+        room, lane, session = place
+        if lane.sessions.get(session.peer_id) is not session:
+            return
+        lane.failed(session.peer_id, now.mono_s)
+        publish.session_lost(room, session)
+        if lane.is_live and room.id in self.rooms:
+            attend.reslice(lane, out)
+            self._attend(room, lane, now, out)
+            publish.pump(room, self.context, now, out)
+
+    def _close_lane(self, room: Room, lane: Lane, out: list[Effect]) -> None:
+        room.lanes.pop(lane.epoch, None)
+        for session in lane.sessions.values():
+            self._dials.pop(session.dial, None)
+            if session.link is not None:
+                self._links.pop(session.link, None)
+                out.append(Hangup(session.link))
+        lane.sessions.clear()
+
+    def _ping_soon(self, room: Room, now: Instant) -> None:
+        self.timers.set_earlier(("ping", room.id, 0), now.mono_s + attend.PING_EVERY_S)
+
+    def _ping(self, room: Room, now: Instant, out: list[Effect]) -> None:
+        for lane in list(room.lanes.values()):
+            for session in attend.ping(lane, now, out):
+                if session.link is not None:
+                    self._links.pop(session.link, None)
+                    out.append(Hangup(session.link))
+                self._lost((room, lane, session), now, out)
+        if any(lane.sessions for lane in room.lanes.values()):
+            self._ping_soon(room, now)
+
+    def _dial_for(self, room: RoomId, lane: Lane, peer_id: PeerId, out: list[Effect]) -> DialId:
+        return self._dial(peer_id, lane.pseudonym.seed, out)
+
+
+def find_room(rooms: Iterable[Room], wanted: str) -> Room:
+    """A room by its name or the start of its id. UsageError when none or several match."""
+    found = [r for r in rooms if r.put.name == wanted] or [
+        r for r in rooms if len(wanted) >= 4 and r.id.hex().startswith(wanted.lower())
+    ]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UsageError(f"several rooms are called {wanted}: use the id", code="ambiguous-room")
+    raise UsageError(f"you are in no room called {wanted}", code="no-such-room")
+
+
+def member_text(member: MemberId) -> str:
+    """A member's name for people."""
+    return member.hex()[:8]

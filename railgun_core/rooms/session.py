@@ -1,0 +1,126 @@
+"""A member's session with one relay of a committee.
+
+Counts mirror the relay's: the n-th envelope sent here is the n-th the relay counts. `untaken` holds what the relay has
+not taken yet, `unstored` what it took and no majority holds yet, both in the order of sending.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from railgun_core.base.ids import DialId, LinkId, MsgId, PeerId
+from railgun_core.wire.frames import Ack, Slice
+
+RTO_MIN_S, RTO_MAX_S = 0.25, 1.2  # protocol.md 6.1
+WINDOW_BYTES = 1024 * 1024  # sent and not yet taken; a quarter of what closes a link
+
+
+class Phase(enum.Enum):
+    """Where a session is."""
+
+    DIALLING = "dialling"
+    OPENING = "opening"
+    OPEN = "open"
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One envelope on its way. `seq` None for syncs, which nobody waits for."""
+
+    msg_id: MsgId
+    seq: int | None
+    size: int
+    at_s: float
+
+
+@dataclass(slots=True, eq=False)
+class RelaySession:
+    """One relay, as a member of one room sees it in one epoch."""
+
+    peer_id: PeerId
+    dial: DialId
+    phase: Phase = Phase.DIALLING
+    link: LinkId | None = None
+    binding: bytes = field(default=b"", repr=False)
+    slice: Slice = Slice.QUIET
+    taken: int = 0
+    stored: int = 0
+    in_flight_bytes: int = 0
+    untaken: deque[Sent] = field(default_factory=deque)
+    unstored: deque[Sent] = field(default_factory=deque)
+    refused: set[MsgId] = field(default_factory=set)
+    allowance: float = 0.0
+    allowance_s: float = 0.0
+    rate_per_s: float = 1.0
+    burst: float = 1.0
+    received: int = 0
+    lacking: deque[MsgId] = field(default_factory=deque)
+    wanted: dict[MsgId, float] = field(default_factory=dict)
+    srtt_s: float = 0.3
+    rttvar_s: float = 0.1
+    heard_s: float = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        return self.phase is Phase.OPEN
+
+    @property
+    def rto_s(self) -> float:
+        """How long to wait for an answer before trying another relay (RFC 6298, other bounds)."""
+        return min(RTO_MAX_S, max(RTO_MIN_S, self.srtt_s + 4 * self.rttvar_s))
+
+    def grant(self, rate_per_s: int, burst: int, now_s: float) -> None:
+        """The relay's quota; a fresh session may use the burst."""
+        self.rate_per_s, self.burst = max(1.0, float(rate_per_s)), max(1.0, float(burst))
+        self.allowance, self.allowance_s = self.burst, now_s
+
+    def may_send(self, now_s: float) -> bool:
+        """Whether window and quota have room for one more envelope."""
+        self.allowance = min(self.burst, self.allowance + (now_s - self.allowance_s) * self.rate_per_s)
+        self.allowance_s = now_s
+        return self.is_open and self.in_flight_bytes < WINDOW_BYTES and self.allowance >= 1.0
+
+    def wait_s(self) -> float:
+        """How long until the quota has room again."""
+        return max(0.0, (1.0 - self.allowance) / self.rate_per_s)
+
+    def sent(self, envelope: Sent) -> None:
+        """Note an envelope that leaves now."""
+        self.untaken.append(envelope)
+        self.in_flight_bytes += envelope.size
+        self.allowance -= 1.0
+
+    def acked(self, ack: Ack, now_s: float) -> tuple[list[Sent], list[Sent]]:
+        """What the relay has newly taken, and what a majority newly holds; refused envelopes are left out."""
+        taken = self._pop(self.untaken, ack.taken - self.taken)
+        self.taken += len(taken)
+        if taken:
+            self._measure(now_s - taken[-1].at_s)
+        self.in_flight_bytes -= sum(envelope.size for envelope in taken)
+        self.unstored.extend(taken)
+        stored = self._pop(self.unstored, min(ack.stored, self.taken) - self.stored)
+        self.stored += len(stored)
+        accepted = [envelope for envelope in taken if envelope.msg_id not in self.refused]
+        kept = [envelope for envelope in stored if envelope.msg_id not in self.refused]
+        self.refused.difference_update(envelope.msg_id for envelope in stored)
+        return accepted, kept
+
+    def pending_seqs(self) -> list[int]:
+        """The items that are with this relay and not stored."""
+        return [envelope.seq for envelope in (*self.unstored, *self.untaken) if envelope.seq is not None]
+
+    def lack(self, ids: Iterable[MsgId]) -> None:
+        """Ids this relay has and the member lacks."""
+        known = set(self.lacking)
+        self.lacking.extend(msg_id for msg_id in ids if msg_id not in known and msg_id not in self.wanted)
+
+    def _measure(self, rtt_s: float) -> None:
+        self.rttvar_s = 0.75 * self.rttvar_s + 0.25 * abs(self.srtt_s - rtt_s)
+        self.srtt_s = 0.875 * self.srtt_s + 0.125 * rtt_s
+
+    @staticmethod
+    def _pop(queue: deque[Sent], count: int) -> list[Sent]:
+        return [queue.popleft() for _ in range(max(0, min(count, len(queue))))]

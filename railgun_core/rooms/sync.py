@@ -1,0 +1,151 @@
+"""News about counts: joining, welcoming, confirming, asking, leaving.
+
+Every member says now and then what it has of everybody (a Sync). From the others' syncs a sender learns what is
+confirmed and what has to go out again; a receiver learns what it lacks; a newcomer learns where everybody stands.
+Nothing depends on a particular sync arriving: each repeats all that matters.
+"""
+
+from __future__ import annotations
+
+from railgun_core.base.clock import Instant
+from railgun_core.base.ids import MemberId, MsgId
+from railgun_core.changes import Delivery, Item, Membership
+from railgun_core.events import Effect, FetchItems, Noticed, Send, Welcomed
+from railgun_core.rooms.content import Entry, Mood, Sync, encode_sync
+from railgun_core.rooms.inbox import Inbox
+from railgun_core.rooms.publish import envelope, report
+from railgun_core.rooms.room import Room, RoomContext, save
+from railgun_core.rooms.session import Sent
+
+SYNC_AFTER_S = 0.5  # news is collected this long; more in large rooms, so that receipts stay a small share
+JOIN_EVERY_S = (0.4, 0.8, 1.5, 3.0, 5.0, 10.0)
+RESEND_AT_ONCE = 200
+
+
+def plan_sync(room: Room, context: RoomContext, now: Instant, within_s: float | None = None) -> None:
+    """Send a sync soon: after the collecting time, or at a random moment `within_s`."""
+    if within_s is not None:
+        delay_s = context.rng.uniform(0.05, within_s)
+    else:
+        delay_s = SYNC_AFTER_S * max(1.0, room.members / 10) * context.rng.uniform(0.8, 1.2)
+    context.wake("sync", room.id, now.mono_s + delay_s)
+
+
+def send_sync(room: Room, context: RoomContext, now: Instant, out: list[Effect], mood: Mood | None = None) -> None:
+    """Tell the room where this member stands, through every lane in use."""
+    if mood is None:
+        mood = Mood.JOINING if room.joining else Mood.HERE
+    if room.joining:
+        wait_s = JOIN_EVERY_S[min(room.join_tries, len(JOIN_EVERY_S) - 1)]
+        room.join_tries += 1
+        context.wake("sync", room.id, now.mono_s + wait_s)
+    lane = room.publishing_lane()
+    if lane is None:
+        return
+    entries = tuple(Entry(i.member, i.membership, i.committed) for i in room.inboxes.values() if i.known)
+    sync = Sync(room.me, mood, room.outbox.first_kept, room.outbox.last_seq, entries)
+    session = lane.open_sessions()[0]
+    msg_id = MsgId(context.rng.randbytes(16))
+    frame = envelope(lane, encode_sync(sync), msg_id, context)
+    session.sent(Sent(msg_id, None, len(frame), now.mono_s))
+    assert session.link is not None
+    out.append(Send(session.link, (frame,)))
+
+
+def received_sync(
+    room: Room, context: RoomContext, sync: Sync, now: Instant, out: list[Effect]
+) -> list[tuple[Inbox, list[Item]]]:
+    """Take in another member's news; the items that can be handed on because of it."""
+    if sync.author == room.me:
+        return []
+    author = inbox_of(room, sync.author)
+    newcomer = author.heard_s == 0.0
+    author.heard_s = now.unix_s
+    author.last = max(author.last, sync.last)
+    ready = [(author, _place_author(room, author, sync))]
+    _membership(room, context, author, sync, newcomer=newcomer, now=now, out=out)
+    confirmed = _take_entries(room, sync, ready)
+    if confirmed is not None:
+        _confirmed(room, author, confirmed, now, out)
+    if room.joining and sync.mood is Mood.HERE:
+        save(
+            context,
+            (room.become(Membership.ACTIVE), *(room.member_put(i) for i in room.inboxes.values() if i.known)),
+            out,
+        )
+        out.append(Welcomed(room.id))
+        plan_sync(room, context, now, within_s=0.3)
+    if author.known and author.missing(1):
+        context.wake("gaps", room.id, now.mono_s + 0.3)
+    return ready
+
+
+def inbox_of(room: Room, member: MemberId) -> Inbox:
+    """The inbox of a member; a new one does not know its baseline yet."""
+    return room.inboxes.setdefault(member, Inbox(member, baseline=None))
+
+
+def nudge(room: Room, context: RoomContext, now: Instant, out: list[Effect]) -> None:
+    """Stored items are not confirmed: say again where this stream ends, ever more rarely."""
+    if room.outbox.stored and room.others and room.nudges < 8:
+        room.nudges += 1
+        send_sync(room, context, now, out)
+        context.wake("nudge", room.id, now.mono_s + 3.0 * 2**room.nudges)
+
+
+def resend_fetched(room: Room, items: tuple[Item, ...], now: Instant) -> None:
+    """Own items that were read back: queue them again."""
+    room.outbox.fetching = False
+    room.outbox.resend(items, now.mono_s)
+
+
+def _place_author(room: Room, author: Inbox, sync: Sync) -> list[Item]:
+    """Where to start with the author, and what it can no longer send."""
+    ready: list[Item] = []
+    if not author.known:
+        fresh_stream = sync.mood is Mood.JOINING or not room.joining
+        ready += author.begin(sync.first - 1 if fresh_stream else sync.last)
+    return ready + author.skip_to(sync.first)
+
+
+def _membership(
+    room: Room, context: RoomContext, author: Inbox, sync: Sync, *, newcomer: bool, now: Instant, out: list[Effect]
+) -> None:
+    before = author.membership
+    author.membership = Membership.LEFT if sync.mood is Mood.LEAVING else Membership.ACTIVE
+    if newcomer or before is not author.membership:
+        if newcomer:
+            author.confirmed = room.outbox.last_seq if sync.mood is Mood.JOINING else 0
+        save(context, (room.member_put(author),), out)
+        code = "member-left" if author.membership is Membership.LEFT else "member-joined"
+        out.append(Noticed(code))
+    if sync.mood is Mood.JOINING and not room.joining:
+        plan_sync(room, context, now, within_s=0.4)
+
+
+def _take_entries(room: Room, sync: Sync, ready: list[tuple[Inbox, list[Item]]]) -> int | None:
+    """Learn of members through others; what the author has of our own stream."""
+    confirmed = None
+    for entry in sync.entries:
+        if entry.member == room.me:
+            confirmed = entry.have
+            continue
+        inbox = inbox_of(room, entry.member)
+        if not inbox.known and sync.mood is Mood.HERE:
+            inbox.membership = entry.membership
+            ready.append((inbox, inbox.begin(entry.have if room.joining else 0)))
+        inbox.last = max(inbox.last, entry.have)
+    return confirmed
+
+
+def _confirmed(room: Room, author: Inbox, have: int, now: Instant, out: list[Effect]) -> None:
+    author.confirmed = max(author.confirmed, min(have, room.outbox.last_seq))
+    others = room.others
+    if others:
+        done = room.outbox.confirm(min(inbox.confirmed for inbox in others))
+        report(room, done, Delivery.DELIVERED, 0, out)
+    if author.membership is Membership.ACTIVE and not room.outbox.fetching:
+        lost = room.outbox.lost_to(have, room.lanes, now.mono_s, RESEND_AT_ONCE)
+        if lost:
+            room.outbox.fetching = True
+            out.append(FetchItems(room.id, lost[0], lost[-1]))
