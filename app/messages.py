@@ -1,0 +1,99 @@
+"""All words the app says, in one place. Pure: the translator is handed in by the composition root.
+
+Every sentence passes through `tr`, so a translation file can replace it; values are named, never joined by hand.
+An error code this page does not know falls back to the engine's own sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+Translator = Callable[[str], str]
+
+_translate: Translator = str
+
+
+def use_translator(translator: Translator) -> None:
+    """Say every sentence through `translator` from now on (the composition root hands in Qt's)."""
+    global _translate
+    _translate = translator
+
+
+def tr(text: str, /, **values: object) -> str:
+    """`text` in the person's language, with its named values filled in."""
+    translated = _translate(text)
+    return translated.format(**values) if values else translated
+
+
+def tr_count(one: str, many: str, count: int) -> str:
+    """One of two sentences by count; both may name `{n}`."""
+    return tr(one if count == 1 else many, n=count)
+
+
+APP_NAME = "Rail Gun Relay"
+
+# What went wrong -> (what happened, what to do). Codes are the engine's and never change.
+_ERRORS: dict[str, tuple[str, str]] = {
+    "no-engine": ("The engine does not answer.", "It is being started again; try once more in a moment."),
+    "timeout": ("No answer in time.", "Try again; if it stays so, look at Network."),
+    "bad-invite": ("This is no invite link.", "Ask for a new one; it starts with railgun://join/."),
+    "bad-link": ("This is no invite link.", "Ask for a new one; it starts with railgun://join/."),
+    "no-such-room": ("There is no such room here.", "It may have been left in another window."),
+    "room-exists": ("A room with this name exists.", "Choose another name."),
+    "room-left": ("This room has been left.", "Join again with a new invite link."),
+    "too-long": ("The message is too long.", "Send it in smaller parts."),
+    "outbox-full": ("Too many messages are waiting.", "Wait until some are stored, then send again."),
+    "database-read-only": ("The database is read-only.", "Check the rights of the data folder."),
+    "disk-full": ("The disk is full.", "Free some space; nothing that was stored is lost."),
+    "port-taken": ("The network port is taken.", "Another relay may be running; stop it or choose another port."),
+    "already-running": ("A relay is already running on this data folder.", "Use that one."),
+}
+
+
+def error_sentence(code: str, fallback: str) -> str:
+    """One line for a person: what happened and what to do, or the engine's own sentence."""
+    known = _ERRORS.get(code)
+    if known is None:
+        return fallback or tr("Something went wrong ({code}).", code=code)
+    return f"{tr(known[0])} {tr(known[1])}"
+
+
+SEALED = "You pass on sealed envelopes; nobody here can read them."
+ROOM_KEY_NOTE = "Protected by the room's key. End-to-end ratchets come with a later version."
+INVITE_NOTE = "Whoever has this link can join and read the room. Send it only to people you want inside."
+NO_DUTIES = (
+    "No duties yet. Each room draws its relays anew every epoch; when your turn comes, the duty appears here. "
+    "In a small network that takes one epoch, in a large one it can take hours."
+)
+NO_PAST_DUTIES = "Nothing here yet. A duty moves here when its epoch and the handover after it have ended."
+NO_ROOMS = "No rooms yet. Make one and invite people, or paste an invite link you were sent."
+NO_MESSAGES = "No messages yet. Write the first one below; it is kept and sent again until the relays hold it."
+NO_RELAYS = "No relays known yet. They appear here a few seconds after the first peer has answered."
+YOUNG_NETWORK = (
+    "This network is young: few independent relays are here. Committees are smaller and less diverse than they should "
+    "be, so treat it as a trial, not as shelter."
+)
+
+RELAY_SEES = (
+    "That some computer at your peer's address opens a session, and when.",
+    "A tag that stands for a room during one epoch. The next epoch has another tag.",
+    "How many envelopes pass, when, and in which of a few fixed sizes.",
+    "How many members are connected to it for that tag.",
+)
+RELAY_CANNOT_SEE = (
+    "What is in an envelope: text, files, names.",
+    "Which room a tag belongs to, or that two tags of two epochs are the same room.",
+    "The room's key, the invite link, or the list of its members.",
+    "Whether a message was delivered: only a member can confirm that.",
+)
+RELAY_IS_NOT = (
+    "Your computer is not an exit to the web. It passes sealed envelopes between members of rooms and nothing else. "
+    "Peers you connect to see your internet address, as with any peer-to-peer program."
+)
+
+SHORTCUTS = (
+    ("Ctrl+1 … Ctrl+5", "Home, Duties, Network, Rooms, Help"),
+    ("Enter", "Send the message, open the selected row"),
+    ("Esc", "Close a dialog or the inspector, else hide the window"),
+    ("Ctrl+Q", "Quit"),
+)

@@ -1,0 +1,1 @@
+"""One module a page. A page draws what `app.present` says and asks the link; it decides nothing."""

@@ -1,0 +1,110 @@
+"""Help: what a relay can and cannot see, keys, this app's two settings, and what to copy when something is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QSizePolicy, QWidget
+
+from app import messages
+from app.messages import tr
+from app.pages.page import Page
+from app.present import Act, Seen
+from app.theme import Scheme
+from app.widgets.parts import GAP, button, card, column, label, row, set_text
+
+_SCHEMES = (
+    (Scheme.SYSTEM, "As the desktop"),
+    (Scheme.LIGHT, "Light"),
+    (Scheme.DARK, "Dark"),
+    (Scheme.HIGH_CONTRAST, "High contrast"),
+)
+
+
+class HelpPage(Page):
+    """The last page."""
+
+    scheme_chosen = Signal(Scheme)
+    keep_relaying_chosen = Signal(bool)
+
+    def __init__(self, scheme: Scheme, *, keep_relaying: bool, owns_engine: bool) -> None:
+        super().__init__(scrolls=True)
+        self.body.addWidget(label(tr("Help"), "pageTitle"))
+        sides = QGridLayout()
+        sides.setSpacing(GAP)
+        sides.addWidget(_list_card(tr("What a relay can see"), messages.RELAY_SEES), 0, 0)
+        sides.addWidget(_list_card(tr("What a relay cannot see"), messages.RELAY_CANNOT_SEE), 0, 1)
+        sides.setColumnStretch(0, 1)
+        sides.setColumnStretch(1, 1)
+        self.body.addLayout(sides)
+        text = label(tr(messages.RELAY_IS_NOT), "", wrap=True)
+        self.body.addWidget(card(column(label(tr("What it is not"), "section"), text)))
+        self.body.addWidget(self._needed())
+        self.body.addWidget(self._this_app(scheme, keep_relaying=keep_relaying, owns_engine=owns_engine))
+        self.body.addWidget(_shortcuts())
+        self.body.addStretch(1)
+
+    def _needed(self) -> QWidget:
+        facts = label(
+            tr(
+                "Each room draws its relays by a public rule from everyone who serves, anew every epoch. With N relays "
+                "each is drawn about equally often, so in a large network you wait longer. Staying online is all it "
+                "takes; nothing you do makes you more or less likely to be drawn for a certain room."
+            ),
+            "",
+            wrap=True,
+        )
+        return card(column(label(tr("Why am I not needed?"), "section"), facts))
+
+    def _this_app(self, scheme: Scheme, *, keep_relaying: bool, owns_engine: bool) -> QWidget:
+        self.schemes = QComboBox()
+        self.schemes.setAccessibleName(tr("Colours"))
+        self.schemes.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        for choice, name in _SCHEMES:
+            self.schemes.addItem(tr(name), choice)
+        self.schemes.setCurrentIndex([choice for choice, _ in _SCHEMES].index(scheme))
+        self.schemes.currentIndexChanged.connect(lambda place: self.scheme_chosen.emit(_SCHEMES[place][0]))
+        self.keep = QCheckBox(tr("Keep relaying in the background when this app quits"))
+        self.keep.setChecked(keep_relaying)
+        self.keep.setVisible(owns_engine)
+        self.keep.toggled.connect(self.keep_relaying_chosen.emit)
+        colours = row(label(tr("Colours"), "cardTitle"), self.schemes, None, spacing=12)
+        self._version = label("", "small")
+        copies = row(
+            button(tr("Copy status"), lambda: self.acted.emit(Act.COPY_STATUS)),
+            button(tr("Copy diagnostics"), lambda: self.acted.emit(Act.COPY_DIAGNOSTICS)),
+            self._version,
+            None,
+        )
+        return card(column(label(tr("This app"), "section"), colours, self.keep, copies, spacing=12))
+
+    def show_seen(self, seen: Seen, now_s: float) -> None:
+        """The version line."""
+        status = seen.status
+        if status is not None:
+            set_text(self._version, tr("version {v} · peer {p}", v=status.version, p=status.peer_id[:8]))
+
+
+def _list_card(title: str, lines: Sequence[str]) -> QWidget:
+    points = [row(_bullet(), label(tr(line), "", wrap=True)) for line in lines]
+    for point in points:
+        point.setStretch(1, 1)
+    return card(column(label(title, "section"), *points, None))
+
+
+def _bullet() -> QWidget:
+    mark = label("·", "section")
+    mark.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
+    return mark
+
+
+def _shortcuts() -> QWidget:
+    grid = QGridLayout()
+    grid.setHorizontalSpacing(24)
+    grid.setVerticalSpacing(4)
+    grid.setColumnStretch(1, 1)
+    for line, (keys, meaning) in enumerate(messages.SHORTCUTS):
+        grid.addWidget(label(keys, "mono"), line, 0)
+        grid.addWidget(label(tr(meaning), "cardTitle"), line, 1)
+    return card(column(label(tr("Keys"), "section"), grid))

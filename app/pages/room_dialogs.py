@@ -1,0 +1,161 @@
+"""The dialogs of the page Rooms. They open and answer by signals; nothing ever waits inside one.
+
+A link is never followed without a person confirming it: joining makes this peer visible to a room's members.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import segno
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QColor, QGuiApplication, QImage, QPixmap
+from PySide6.QtWidgets import QDialog, QLabel, QLineEdit, QMessageBox, QPlainTextEdit, QPushButton, QWidget
+
+from app import messages
+from app.messages import tr
+from app.present_rooms import MemberRow
+from app.widgets.parts import button, column, label, row
+
+LINK_START = "railgun://join/"
+_QR_SCALE = 5
+_QR_BORDER = 4
+
+
+class Ask(QDialog):
+    """A dialog with a title, words, one input and two buttons. `accepted` is the answer yes."""
+
+    def __init__(self, parent: QWidget, title: str, words: str, yes: str) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(title)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.input = QLineEdit()
+        self.input.setAccessibleName(title)
+        self.problem = label("", "small", wrap=True)
+        self.yes = button(yes, self.accept, "primary")
+        self.yes.setDefault(True)
+        self.yes.setEnabled(False)
+        self.input.textChanged.connect(lambda text: self.yes.setEnabled(self.good(text)))
+        no = button(tr("Cancel"), self.reject)
+        layout = column(label(title, "section"), label(words, "cardTitle", wrap=True), self.input, self.problem)
+        layout.addLayout(row(None, no, self.yes))
+        layout.setContentsMargins(20, 18, 20, 18)
+        layout.setSpacing(12)
+        self.setLayout(layout)
+        self.setMinimumWidth(440)
+
+    def good(self, text: str) -> bool:
+        """May this be answered with yes?"""
+        return bool(text.strip())
+
+
+class NewRoom(Ask):
+    """Name a room."""
+
+    def __init__(self, parent: QWidget) -> None:
+        words = tr("Give the room a name. Only its members see it; relays never do.")
+        super().__init__(parent, tr("New room"), words, tr("Create"))
+        self.input.setMaxLength(64)
+
+
+class JoinRoom(Ask):
+    """Paste a link and confirm."""
+
+    def __init__(self, parent: QWidget) -> None:
+        words = tr(
+            "Paste the invite link. When you join, the members of the room see that a new member is there, and their "
+            "messages start to arrive here. Join only if you trust who sent it."
+        )
+        super().__init__(parent, tr("Join a room"), words, tr("Join this room"))
+        self.input.setPlaceholderText(f"{LINK_START}…")
+        pasted = QGuiApplication.clipboard().text().strip()
+        if pasted.startswith(LINK_START) and len(pasted) < 4_096:
+            self.input.setText(pasted)
+
+    def good(self, text: str) -> bool:
+        """Only links of our own scheme."""
+        right = text.strip().startswith(LINK_START)
+        self.problem.setText("" if right or not text.strip() else tr("This is no invite link."))
+        return right
+
+
+class InviteLink(QDialog):
+    """The link, to copy or to scan."""
+
+    def __init__(self, parent: QWidget, name: str, link: str) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(tr("Invite"))
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        picture = QLabel()
+        picture.setPixmap(QPixmap.fromImage(qr_image(link)))
+        picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        picture.setAccessibleName(tr("The invite link as a picture to scan"))
+        text = QPlainTextEdit(link)
+        text.setReadOnly(True)
+        text.setTabChangesFocus(True)
+        text.setFixedHeight(74)
+        text.setAccessibleName(tr("Invite link"))
+        self._copy = button(tr("Copy link"), lambda: self._copied(link), "primary")
+        self._copy.setDefault(True)
+        close = button(tr("Close"), self.accept)
+        title = label(tr("Invite to {name}", name=name), "section")
+        layout = column(title, label(tr(messages.INVITE_NOTE), "cardTitle", wrap=True), picture, text)
+        layout.addLayout(row(None, close, self._copy))
+        layout.setContentsMargins(20, 18, 20, 18)
+        layout.setSpacing(12)
+        self.setLayout(layout)
+        self.setMinimumWidth(440)
+
+    def _copied(self, link: str) -> None:
+        QGuiApplication.clipboard().setText(link)
+        self._copy.setText(tr("Copied"))
+
+
+class MemberList(QDialog):
+    """Who is in a room, as seen from here."""
+
+    def __init__(self, parent: QWidget, name: str, members: tuple[MemberRow, ...]) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(tr("Members"))
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        lines = [row(label(member.name, "mono"), None, label(member.small, "small")) for member in members[:200]]
+        close = button(tr("Close"), self.accept)
+        close.setDefault(True)
+        layout = column(label(tr("Members of {name}", name=name), "section"), *lines, row(None, close))
+        layout.setContentsMargins(20, 18, 20, 18)
+        layout.setSpacing(10)
+        self.setLayout(layout)
+        self.setMinimumWidth(420)
+
+
+def confirm_leaving(parent: QWidget, name: str, leave: Callable[[], object]) -> QMessageBox:
+    """Ask before a room is left; `leave` runs on yes."""
+    box = QMessageBox(parent)
+    box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    box.setWindowTitle(tr("Leave the room"))
+    box.setTextFormat(Qt.TextFormat.PlainText)
+    box.setText(tr("Leave {name}?", name=name))
+    box.setInformativeText(tr("The other members are told. To come back you need a new invite link."))
+    yes: QPushButton = box.addButton(tr("Leave"), QMessageBox.ButtonRole.DestructiveRole)
+    stay = box.addButton(tr("Stay"), QMessageBox.ButtonRole.RejectRole)
+    box.setDefaultButton(stay)
+    box.setEscapeButton(stay)
+    box.finished.connect(lambda _result: leave() if box.clickedButton() is yes else None)
+    box.open()
+    return box
+
+
+def qr_image(text: str) -> QImage:
+    """The text as a QR code, dark on light in every palette: scanners want it so."""
+    modules = [list(line) for line in segno.make(text, error="m", micro=False).matrix]
+    side = len(modules) + 2 * _QR_BORDER
+    image = QImage(side, side, QImage.Format.Format_RGB32)
+    image.fill(Qt.GlobalColor.white)
+    dark = QColor(Qt.GlobalColor.black)
+    for y, line in enumerate(modules):
+        for x, module in enumerate(line):
+            if module:
+                image.setPixelColor(x + _QR_BORDER, y + _QR_BORDER, dark)
+    return (
+        image.scaled(side * _QR_SCALE, side * _QR_SCALE) if side * _QR_SCALE < 420 else image.scaled(side * 4, side * 4)
+    )
