@@ -343,3 +343,10 @@ def _items(option: Option, value: object) -> list[object]:
         parts = item.split(",") if isinstance(item, str) else [item]
         found.extend(part.strip() if isinstance(part, str) else part for part in parts if part != "")
     return found
+
+
+def default_data_dir() -> Path:
+    """Where an engine's data lies when nobody says otherwise: the platform's place for a program's data."""
+    from platformdirs import user_data_path
+
+    return user_data_path("railgun", appauthor=False)

@@ -160,7 +160,10 @@ class Members(msgspec.Struct, frozen=True):
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """What became of the lines: how many reached the asked state, and the sequences of those that did not."""
+    """What became of the lines: how many reached the asked state, and how many wait.
+
+    `missing`: the sequences of those that wait, as first and last of each run.
+    """
 
     lines: int
     reached: int
@@ -168,6 +171,7 @@ class Sent(msgspec.Struct, frozen=True):
     first_seq: int
     last_seq: int
     waiting: int
+    missing: tuple[tuple[int, int], ...] = ()
 
 
 class MessageOut(msgspec.Struct, frozen=True):
