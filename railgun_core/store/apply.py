@@ -113,8 +113,15 @@ def has_own_items(changes: Sequence[Change]) -> bool:
 
 def _put_rooms(connection: Connection, puts: list[RoomPut]) -> None:
     rows: _Rows = [
-        summed(ROOMS, room=p.room, name=p.name, root=p.root, member_seed=p.member_seed, created_s=float(p.created_s),
-               membership=int(p.membership))
+        summed(
+            ROOMS,
+            room=p.room,
+            name=p.name,
+            root=p.root,
+            member_seed=p.member_seed,
+            created_s=float(p.created_s),
+            membership=int(p.membership),
+        )
         for p in puts
     ]
     connection.execute(_PUT_ROOM, rows)
@@ -122,8 +129,16 @@ def _put_rooms(connection: Connection, puts: list[RoomPut]) -> None:
 
 def _put_members(connection: Connection, puts: list[MemberPut]) -> None:
     rows: _Rows = [
-        summed(MEMBERS, room=p.room, member=p.member, name=p.name, have=p.have, baseline=p.baseline,
-               membership=int(p.membership), heard_s=float(p.heard_s))
+        summed(
+            MEMBERS,
+            room=p.room,
+            member=p.member,
+            name=p.name,
+            have=p.have,
+            baseline=p.baseline,
+            membership=int(p.membership),
+            heard_s=float(p.heard_s),
+        )
         for p in puts
     ]
     connection.execute(_PUT_MEMBER, rows)
@@ -134,8 +149,17 @@ def _add_items(connection: Connection, adds: list[ItemsAdd]) -> None:
         batch = list(same)
         queued = _new_own(connection, batch) if own else {}
         rows: _Rows = [
-            summed(ITEMS, room=add.room, sender=add.sender, seq=i.seq, part=i.part, parts=i.parts, own=int(own),
-                   at_s=float(i.at_s), body=i.body)
+            summed(
+                ITEMS,
+                room=add.room,
+                sender=add.sender,
+                seq=i.seq,
+                part=i.part,
+                parts=i.parts,
+                own=int(own),
+                at_s=float(i.at_s),
+                body=i.body,
+            )
             for add in batch
             for i in add.items
         ]
@@ -186,8 +210,16 @@ def _mark_outbox(connection: Connection, marks: list[OutboxMark]) -> None:
 
 def _put_committees(connection: Connection, puts: list[CommitteePut]) -> None:
     rows: _Rows = [
-        summed(COMMITTEES, room=NO_ROOM if p.room is None else p.room, tag=p.tag, epoch=p.epoch, epoch_s=p.epoch_s,
-               computed_s=float(p.computed_s), size=p.size, records=msgspec.msgpack.encode(p.records))
+        summed(
+            COMMITTEES,
+            room=NO_ROOM if p.room is None else p.room,
+            tag=p.tag,
+            epoch=p.epoch,
+            epoch_s=p.epoch_s,
+            computed_s=float(p.computed_s),
+            size=p.size,
+            records=msgspec.msgpack.encode(p.records),
+        )
         for p in puts
     ]
     connection.execute(_PUT_COMMITTEE, rows)
@@ -195,9 +227,19 @@ def _put_committees(connection: Connection, puts: list[CommitteePut]) -> None:
 
 def _put_duties(connection: Connection, puts: list[DutyPut]) -> None:
     rows: _Rows = [
-        summed(DUTIES, tag=p.tag, epoch=p.epoch, seat=p.seat, committee_size=p.committee_size, state=p.state,
-               since_s=float(p.since_s), until_s=float(p.until_s), members=p.members, envelopes=p.envelopes,
-               relayed_bytes=p.relayed_bytes)
+        summed(
+            DUTIES,
+            tag=p.tag,
+            epoch=p.epoch,
+            seat=p.seat,
+            committee_size=p.committee_size,
+            state=p.state,
+            since_s=float(p.since_s),
+            until_s=float(p.until_s),
+            members=p.members,
+            envelopes=p.envelopes,
+            relayed_bytes=p.relayed_bytes,
+        )
         for p in puts
     ]
     connection.execute(_PUT_DUTY, rows)
@@ -213,8 +255,14 @@ def _drop_replay(connection: Connection, drops: list[ReplayDrop]) -> None:
 
 def _add_traffic_rows(connection: Connection, adds: list[TrafficAdd]) -> None:
     rows: _Rows = [
-        summed(TRAFFIC, hour=a.hour, up_bytes=a.up_bytes, down_bytes=a.down_bytes, envelopes=a.envelopes,
-               relayed_bytes=a.relayed_bytes)
+        summed(
+            TRAFFIC,
+            hour=a.hour,
+            up_bytes=a.up_bytes,
+            down_bytes=a.down_bytes,
+            envelopes=a.envelopes,
+            relayed_bytes=a.relayed_bytes,
+        )
         for a in adds
     ]
     connection.execute(_ADD_TRAFFIC, rows)
@@ -232,9 +280,9 @@ def _put_settings(connection: Connection, puts: list[SettingPut]) -> None:
             connection.execute(_PUT_SETTING, [summed(SETTINGS, name=put.name, value=put.value)])
 
 
-def _entry(kind: type[C], carry_out: Callable[[Connection, list[C]], None]) -> tuple[
-    type[Change], Callable[[Connection, list[Change]], None]
-]:
+def _entry(
+    kind: type[C], carry_out: Callable[[Connection, list[C]], None]
+) -> tuple[type[Change], Callable[[Connection, list[Change]], None]]:
     return cast("tuple[type[Change], Callable[[Connection, list[Change]], None]]", (kind, carry_out))
 
 

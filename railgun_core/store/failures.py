@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from railgun_core.base.errors import EnvironmentFailure, RailGunError, UsageError
 
 _NO_ROOM_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT if hasattr(errno, "EDQUOT") else errno.ENOSPC})
+NO_ROOM_BYTES = 1024 * 1024  # less than a start needs
 _PRIMARY_MASK = 0xFF  # SQLite's extended result codes keep the primary code in the low byte
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_SCHEMA})
 
@@ -47,6 +48,13 @@ def os_failure(error: OSError) -> EnvironmentFailure:
     return EnvironmentFailure("The data directory cannot be read or written.", code="unwritable")
 
 
+def explained(failure: RailGunError, *, free_bytes: int) -> RailGunError:
+    """Without room SQLite cannot make its -shm file either, and then says "I/O error": say what it is."""
+    if failure.code == "unwritable" and free_bytes < NO_ROOM_BYTES:
+        return disk_full()
+    return failure
+
+
 def disk_full() -> EnvironmentFailure:
     """No room: reading and deleting still work."""
     return EnvironmentFailure("The disk is full: nothing new can be saved until there is room.", code="disk-full")
@@ -54,8 +62,9 @@ def disk_full() -> EnvironmentFailure:
 
 def damaged() -> EnvironmentFailure:
     """A row or a page is not what was written."""
-    return EnvironmentFailure("The message database is damaged; it is checked again at the next start.",
-                              code="database-damaged")
+    return EnvironmentFailure(
+        "The message database is damaged; it is checked again at the next start.", code="database-damaged"
+    )
 
 
 def _sqlite_failure(error: sqlite3.Error) -> EnvironmentFailure:

@@ -115,9 +115,16 @@ class _Tables:
 
     def copy(self) -> _Tables:
         return _Tables(
-            dict(self.rooms), dict(self.members), {room: c.copy() for room, c in self.conversations.items()},
-            dict(self.committees), dict(self.duties), {key: list(ids) for key, ids in self.replay.items()},
-            dict(self.traffic), dict(self.peers), dict(self.settings), self.last_position,
+            dict(self.rooms),
+            dict(self.members),
+            {room: c.copy() for room, c in self.conversations.items()},
+            dict(self.committees),
+            dict(self.duties),
+            {key: list(ids) for key, ids in self.replay.items()},
+            dict(self.traffic),
+            dict(self.peers),
+            dict(self.settings),
+            self.last_position,
         )
 
 

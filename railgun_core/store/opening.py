@@ -8,6 +8,7 @@ copied, and upgraded in one transaction). Runs in a worker thread, before the wr
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from railgun_core.base.errors import EnvironmentFailure
 from railgun_core.store.checks import Probe, find_damage, probe
 from railgun_core.store.connections import connect, writer_engine
-from railgun_core.store.failures import failure_of
+from railgun_core.store.failures import NO_ROOM_BYTES, explained, failure_of
 from railgun_core.store.schema import APPLICATION_ID, REVISION
 
 _BESIDE: Final = ("-wal", "-shm")
@@ -39,7 +40,14 @@ def prepare(path: Path) -> Opened:
     try:
         return _prepare(path)
     except (OSError, sqlite3.Error, SQLAlchemyError) as error:
-        raise failure_of(error) from error
+        raise explained(failure_of(error), free_bytes=_free_bytes(path.parent)) from error
+
+
+def _free_bytes(folder: Path) -> int:
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return NO_ROOM_BYTES  # not known: no reason to blame the disk
 
 
 def _prepare(path: Path) -> Opened:

@@ -67,8 +67,8 @@ _OF_RUN: Final = (
 )
 _PLACES_OF_RUN: Final = select(*_PLACE).where(*_OF_RUN).order_by(ITEMS.c.seq)
 _RUN: Final = _full(ITEMS).where(*_OF_RUN).order_by(ITEMS.c.seq)
-_AT_POSITIONS: Final = _full(ITEMS).add_columns(ITEMS.c.position).where(
-    ITEMS.c.position.in_(bindparam("positions", expanding=True))
+_AT_POSITIONS: Final = (
+    _full(ITEMS).add_columns(ITEMS.c.position).where(ITEMS.c.position.in_(bindparam("positions", expanding=True)))
 )
 
 
@@ -79,8 +79,9 @@ def load(connection: Connection) -> StoredState:
     last = {r.room: r.last_seq for r in _checked(connection, STREAMS)}
     oldest = dict(
         (r.room, r.seq)
-        for r in connection.execute(select(ITEMS.c.room, func.min(ITEMS.c.seq).label("seq")).where(_IS_OWN)
-                                    .group_by(ITEMS.c.room))
+        for r in connection.execute(
+            select(ITEMS.c.room, func.min(ITEMS.c.seq).label("seq")).where(_IS_OWN).group_by(ITEMS.c.room)
+        )
     )
     rooms = []
     for put in _rooms(connection):
@@ -144,8 +145,15 @@ def duties(connection: Connection, *, limit: int) -> tuple[DutyPut, ...]:
     wanted = _full(DUTIES).order_by(DUTIES.c.since_s.desc(), DUTIES.c.tag).limit(limit)
     return tuple(
         DutyPut(
-            tag=Tag(r.tag), epoch=r.epoch, seat=r.seat, committee_size=r.committee_size, state=r.state,
-            since_s=r.since_s, until_s=r.until_s, members=r.members, envelopes=r.envelopes,
+            tag=Tag(r.tag),
+            epoch=r.epoch,
+            seat=r.seat,
+            committee_size=r.committee_size,
+            state=r.state,
+            since_s=r.since_s,
+            until_s=r.until_s,
+            members=r.members,
+            envelopes=r.envelopes,
             relayed_bytes=r.relayed_bytes,
         )
         for r in _sound(connection.execute(wanted), DUTIES)
@@ -156,8 +164,13 @@ def traffic(connection: Connection, *, since_hour: int) -> tuple[TrafficAdd, ...
     """Oldest first."""
     wanted = _full(TRAFFIC).where(TRAFFIC.c.hour >= since_hour).order_by(TRAFFIC.c.hour)
     return tuple(
-        TrafficAdd(hour=r.hour, up_bytes=r.up_bytes, down_bytes=r.down_bytes, envelopes=r.envelopes,
-                   relayed_bytes=r.relayed_bytes)
+        TrafficAdd(
+            hour=r.hour,
+            up_bytes=r.up_bytes,
+            down_bytes=r.down_bytes,
+            envelopes=r.envelopes,
+            relayed_bytes=r.relayed_bytes,
+        )
         for r in _sound(connection.execute(wanted), TRAFFIC)
     )
 
@@ -233,8 +246,14 @@ def _message(whole: Whole, parts: Sequence[_Row], waiting: dict[int, Delivery]) 
 def _rooms(connection: Connection) -> list[RoomPut]:
     rows = _sound(connection.execute(_full(ROOMS).order_by(ROOMS.c.created_s, ROOMS.c.room)), ROOMS)
     return [
-        RoomPut(room=RoomId(r.room), name=r.name, root=r.root, member_seed=r.member_seed, created_s=r.created_s,
-                membership=Membership(r.membership))
+        RoomPut(
+            room=RoomId(r.room),
+            name=r.name,
+            root=r.root,
+            member_seed=r.member_seed,
+            created_s=r.created_s,
+            membership=Membership(r.membership),
+        )
         for r in rows
     ]
 
@@ -242,8 +261,15 @@ def _rooms(connection: Connection) -> list[RoomPut]:
 def _members(connection: Connection) -> dict[RoomId, tuple[MemberPut, ...]]:
     rows = _sound(connection.execute(_full(MEMBERS).order_by(MEMBERS.c.room, MEMBERS.c.member)), MEMBERS)
     puts = (
-        MemberPut(room=RoomId(r.room), member=MemberId(r.member), name=r.name, have=r.have, baseline=r.baseline,
-                  membership=Membership(r.membership), heard_s=r.heard_s)
+        MemberPut(
+            room=RoomId(r.room),
+            member=MemberId(r.member),
+            name=r.name,
+            have=r.have,
+            baseline=r.baseline,
+            membership=Membership(r.membership),
+            heard_s=r.heard_s,
+        )
         for r in rows
     )
     return {room: tuple(same) for room, same in itertools.groupby(puts, lambda put: put.room)}

@@ -33,12 +33,11 @@ def prune_chunk(
     if positions:
         # By the scan's own bounds, not by a list of two thousand numbers.
         connection.execute(
-            delete(ITEMS).where(
-                ITEMS.c.position.between(positions[0], positions[-1]), ITEMS.c.at_s < items_before_s
-            )
+            delete(ITEMS).where(ITEMS.c.position.between(positions[0], positions[-1]), ITEMS.c.at_s < items_before_s)
         )
-        kept = select(ITEMS.c.position).where(and_(ITEMS.c.room == OUTBOX.c.room, ITEMS.c.seq == OUTBOX.c.seq,
-                                                   ITEMS.c.own == 1))
+        kept = select(ITEMS.c.position).where(
+            and_(ITEMS.c.room == OUTBOX.c.room, ITEMS.c.seq == OUTBOX.c.seq, ITEMS.c.own == 1)
+        )
         connection.execute(delete(OUTBOX).where(~exists(kept)))
     connection.execute(delete(TRAFFIC).where(TRAFFIC.c.hour < traffic_before_hour))
     connection.execute(delete(COMMITTEES).where(COMMITTEES.c.computed_s < committees_before_s))

@@ -128,7 +128,9 @@ class SqliteStore:
 
         def work(connection: Connection) -> None:
             removed[0] = prune_chunk(
-                connection, items_before_s=items_before_s, traffic_before_hour=traffic_before_hour,
+                connection,
+                items_before_s=items_before_s,
+                traffic_before_hour=traffic_before_hour,
                 committees_before_s=committees_before_s,
             )
 

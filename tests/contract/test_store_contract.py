@@ -213,7 +213,9 @@ async def test_pages_of_a_conversation_follow_each_other(store: Store) -> None:
 
 async def test_committees_are_found_by_room_and_by_tag(store: Store) -> None:
     puts = (
-        committee(9, room=ROOM), committee(8, room=ROOM, tag=OTHER_TAG), committee(9, room=None),
+        committee(9, room=ROOM),
+        committee(8, room=ROOM, tag=OTHER_TAG),
+        committee(9, room=None),
         committee(7, room=OTHER_ROOM),
     )
     await store.commit(puts)
@@ -250,7 +252,8 @@ async def test_what_is_put_soon_comes_with_the_next_commit_and_in_order(store: S
 async def test_the_ids_of_a_tag_are_joined_and_forgotten_by_epoch(store: Store) -> None:
     await store.commit([ReplayAdd(TAG, 3, b"a" * 16), ReplayAdd(OTHER_TAG, 4, b"b" * 16), ReplayAdd(TAG, 3, b"c" * 16)])
     assert (await store.load()).replay == (
-        ReplayAdd(TAG, 3, b"a" * 16 + b"c" * 16), ReplayAdd(OTHER_TAG, 4, b"b" * 16),
+        ReplayAdd(TAG, 3, b"a" * 16 + b"c" * 16),
+        ReplayAdd(OTHER_TAG, 4, b"b" * 16),
     )
     await store.commit([ReplayDrop(4)])
     assert (await store.load()).replay == (ReplayAdd(OTHER_TAG, 4, b"b" * 16),)

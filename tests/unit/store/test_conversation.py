@@ -44,6 +44,8 @@ def test_ranges_break_at_gaps_states_and_epochs() -> None:
     queued, stored = Delivery.QUEUED, Delivery.STORED
     entries = [(1, queued, 0), (2, queued, 0), (4, queued, 0), (5, stored, 0), (6, stored, 1)]
     assert compressed(entries) == (
-        OutboxRange(1, 2, queued, 0), OutboxRange(4, 4, queued, 0), OutboxRange(5, 5, stored, 0),
+        OutboxRange(1, 2, queued, 0),
+        OutboxRange(4, 4, queued, 0),
+        OutboxRange(5, 5, stored, 0),
         OutboxRange(6, 6, stored, 1),
     )

@@ -100,9 +100,7 @@ async def test_a_value_too_large_fails_its_own_commit_and_no_neighbour(tmp_path:
 @pytest.mark.parametrize(
     "change", [SettingPut("a", "\ud800"), ItemsAdd(ROOM, ANN, (Item(1, 0, 1, b"x", float("nan")),), False)]
 )
-async def test_what_no_column_can_hold_is_the_callers_error(
-    tmp_path: Path, change: SettingPut | ItemsAdd
-) -> None:
+async def test_what_no_column_can_hold_is_the_callers_error(tmp_path: Path, change: SettingPut | ItemsAdd) -> None:
     store = await opened(tmp_path)
     with pytest.raises(UsageError):
         await store.commit([change])
