@@ -52,11 +52,12 @@ class QueuedLink(abc.ABC):
         "_ends",
         "_exhausted",
         "_flight_bytes",
-        "_flush_at_s",
         "_flush_handle",
+        "_flushed_s",
         "_framed",
         "_handler",
         "_heard_s",
+        "_is_soon",
         "_limits",
         "_loop",
         "_on_end",
@@ -81,7 +82,8 @@ class QueuedLink(abc.ABC):
         self._queued_bytes = self._flight_bytes = 0
         self._sent_bytes = self._received_bytes = 0
         self._flush_handle: asyncio.Handle | None = None
-        self._flush_at_s = -1.0  # when the last flush was
+        self._flushed_s = -limits.tick_s  # when the last flush was
+        self._is_soon = False  # the flush is due at the end of this iteration
         self._busy = False  # the channel takes nothing now and will call when it does
         self._exhausted = self._closing = self._ended = self._framed = False
         self._opened_s = self._heard_s = self._loop.time()
@@ -134,7 +136,7 @@ class QueuedLink(abc.ABC):
             if waiting > self._limits.queue_max_bytes:
                 self._fail(CloseReason.OVERFLOW)
                 return
-        if not self._busy:
+        if not self._busy and not self._is_soon and (self._flush_handle is None or self._queued_bytes >= JOIN_BYTES):
             self._schedule()
 
     def close(self) -> None:
@@ -207,7 +209,7 @@ class QueuedLink(abc.ABC):
     def _ready(self) -> None:
         """The channel takes bytes again."""
         self._busy = False
-        if self._queue and not self._closing:
+        if self._queue and not self._closing and not self._is_soon:
             self._schedule()
 
     def _received(self, data: bytes) -> None:
@@ -247,22 +249,19 @@ class QueuedLink(abc.ABC):
     # -- inside
 
     def _schedule(self) -> None:
-        """Flush now, or at the end of the tick when the last flush was just before."""
-        handle = self._flush_handle
-        if handle is not None:
-            if self._queued_bytes < JOIN_BYTES or self._flush_at_s < 0:
-                return
-            handle.cancel()
-        wait_s = self._flush_at_s + self._limits.tick_s - self._loop.time()
+        """Flush at the end of this iteration, or of the tick when the last flush was just before."""
+        self._drop(self._flush_handle)
+        wait_s = self._flushed_s + self._limits.tick_s - self._loop.time()
         if wait_s <= 0 or self._queued_bytes >= JOIN_BYTES:
-            self._flush_at_s = -1.0  # marks: already at the end of this iteration
+            self._is_soon = True
             self._flush_handle = self._loop.call_soon(self._flush)
         else:
             self._flush_handle = self._loop.call_later(wait_s, self._flush)
 
     def _flush(self) -> None:
         self._flush_handle = None
-        self._flush_at_s = self._loop.time()
+        self._is_soon = False
+        self._flushed_s = self._loop.time()
         if self._queue and not self._closing and not self._busy:
             self._write_out()
 
