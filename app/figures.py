@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from app.messages import tr
+from app.messages import grouped, tr
 
 UNKNOWN = "—"
 _RATES = ("bit/s", "kbit/s", "Mbit/s", "Gbit/s")
@@ -45,11 +45,6 @@ def total(size_bytes: float) -> str:
     """A total, for example `312 MB`, `3.1 GB`."""
     step = _scale(size_bytes, _TOTALS)
     return f"{_short(round(size_bytes / 1000**step, 1))} {_TOTALS[step]}"
-
-
-def count(value: int) -> str:
-    """A whole number with thin groups: `1 204`."""
-    return f"{value:,}".replace(",", "\u202f")
 
 
 def per_second(value: float) -> str:
@@ -92,7 +87,7 @@ def share(part: float | None) -> str:
         return UNKNOWN
     if part <= 0:
         return "0"
-    return f"{part * 100:.0f} %" if part > 0.2 else f"1/{count(round(1 / part))}"
+    return f"{part * 100:.0f} %" if part > 0.2 else f"1/{grouped(round(1 / part))}"
 
 
 def short_tag(tag: str) -> str:

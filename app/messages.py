@@ -27,7 +27,12 @@ def tr(text: str, /, **values: object) -> str:
 
 def tr_count(one: str, many: str, count: int) -> str:
     """One of two sentences by count; both may name `{n}`."""
-    return tr(one if count == 1 else many, n=count)
+    return tr(one if count == 1 else many, n=grouped(count))
+
+
+def grouped(count: int) -> str:
+    """A whole number with thin groups: `1 204`."""
+    return f"{count:,}".replace(",", "\u202f")
 
 
 APP_NAME = "Rail Gun Relay"
@@ -75,7 +80,7 @@ YOUNG_NETWORK = (
 )
 
 RELAY_SEES = (
-    "That some computer at your peer's address opens a session, and when.",
+    "That a computer at some internet address opens a session, and when.",
     "A tag that stands for a room during one epoch. The next epoch has another tag.",
     "How many envelopes pass, when, and in which of a few fixed sizes.",
     "How many members are connected to it for that tag.",

@@ -10,7 +10,7 @@ import enum
 from dataclasses import dataclass
 
 from app import figures, messages
-from app.messages import tr, tr_count
+from app.messages import grouped, tr, tr_count
 from railgun_core.status import DutyState, DutyStatus, NodeStatus, State
 
 
@@ -218,7 +218,7 @@ def _stopped(why: str) -> _Words:
 
 def _joining(status: NodeStatus, button: tuple[Act, str]) -> _Words:
     title = tr("Finding peers")
-    found = tr("{n} found", n=figures.count(status.peers))
+    found = tr("{n} found", n=grouped(status.peers))
     sentence = f"{found}. {status.reason}" if status.reason else tr("{found} so far.", found=found)
     return title, sentence, tr("{title} ({found})…", title=title, found=found), button
 
@@ -234,7 +234,7 @@ def _relaying(status: NodeStatus, now_s: float) -> _Words:
     title = tr_count("Relaying for {n} room", "Relaying for {n} rooms", rooms)
     traffic = figures.rate_pair(status.traffic.up_bps, status.traffic.down_bps)
     ends = [duty.ends_unix_s for duty in status.duties if duty.state is DutyState.SERVING and duty.ends_unix_s > now_s]
-    button = (Act.DUTIES, tr("See duties"))
+    button = (Act.DUTIES, tr("Duties"))
     if not ends:
         return title, tr(messages.SEALED), f"{title} · {traffic}", button
     wait = min(ends) - now_s
@@ -275,7 +275,7 @@ def copied_status(seen: Seen, now_s: float) -> str:
     facts = tr(
         "carried today {carried} · {peers} peers · up {up} · version {version}",
         carried=carried,
-        peers=figures.count(status.peers),
+        peers=grouped(status.peers),
         up=figures.duration(status.uptime_s),
         version=status.version,
     )
@@ -300,7 +300,7 @@ def duty_row(duty: DutyStatus, now_s: float) -> DutyRow:
     role = tr("standby") if seat is None else tr("seat {seat} of {size}", seat=seat + 1, size=duty.committee_size)
     rate = figures.per_second(duty.envelopes_per_s)
     if duty.state is DutyState.RETIRED:
-        rate = tr("{n} carried", n=figures.count(duty.envelopes))
+        rate = tr("{n} carried", n=grouped(duty.envelopes))
     served = 1.0 if duty.state is DutyState.RETIRED else min(1.0, max(0.0, at))
     return DutyRow(
         tag=duty.tag,
@@ -330,7 +330,7 @@ def _duty_detail(duty: DutyStatus, now_s: float) -> str:
         case DutyState.RETIRED:
             ended = duty.ends_unix_s + duty.overlap_s
             return tr("ended {ago} ago", ago=figures.duration(now_s - ended))
-    held = tr("{n} held", n=figures.count(duty.held))
+    held = tr("{n} held", n=grouped(duty.held))
     return f"{members} · {held} · {when}"
 
 
@@ -338,8 +338,8 @@ _ORDER = (DutyState.SERVING, DutyState.OVERLAP, DutyState.PREPARING, DutyState.R
 
 
 def duty_rows(duties: tuple[DutyStatus, ...], now_s: float) -> tuple[DutyRow, ...]:
-    """Rows in a steady order: serving, handing over, preparing, done; the newest epoch first, then by tag."""
-    ordered = sorted(duties, key=lambda duty: (_ORDER.index(duty.state), -duty.epoch, duty.tag))
+    """Rows in a steady order: serving, handing over, preparing, done; seats before standby, newest epoch first."""
+    ordered = sorted(duties, key=lambda duty: (_ORDER.index(duty.state), duty.seat is None, -duty.epoch, duty.tag))
     return tuple(duty_row(duty, now_s) for duty in ordered)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app import figures, messages
-from app.messages import tr, tr_count
+from app.messages import grouped, tr, tr_count
 from app.present import Connection, Seen, nat_sentence
 from railgun_core.local_api.messages import Peers
 from railgun_core.status import NodeStatus, Notice, Quantiles
@@ -114,14 +114,14 @@ def network_view(seen: Seen, now_s: float) -> NetworkView:
 def _facts(status: NodeStatus) -> tuple[FactView, ...]:
     fair = figures.share(status.share.fair)
     return (
-        FactView(tr("Peers"), figures.count(status.peers), tr("in this node's table")),
-        FactView(tr("Relays"), figures.count(status.relays), tr("eligible for committees · fair share {f}", f=fair)),
-        FactView(tr("Independent groups"), figures.count(status.groups), tr("networks the relays stand in")),
+        FactView(tr("Peers"), grouped(status.peers), tr("in this node's table")),
+        FactView(tr("Relays"), grouped(status.relays), tr("eligible for committees · fair share {f}", f=fair)),
+        FactView(tr("Independent groups"), grouped(status.groups), tr("networks the relays stand in")),
     )
 
 
 def _transports(status: NodeStatus) -> str:
-    used = [f"{name.upper()} {figures.count(links)}" for name, links in sorted(status.transports.items()) if links]
+    used = [f"{name.upper()} {grouped(links)}" for name, links in sorted(status.transports.items()) if links]
     return " · ".join(used) or tr("none open")
 
 
@@ -141,7 +141,7 @@ def notice_rows(notices: tuple[Notice, ...], now_s: float) -> tuple[NoticeRow, .
     for notice in newest:
         colour, word = _LEVELS.get(notice.level, ("muted", "Note"))
         sentence = messages.error_sentence(notice.code, notice.detail or notice.code.replace("-", " ").capitalize())
-        times = tr(" ({n} times)", n=figures.count(notice.count)) if notice.count > 1 else ""
+        times = tr(" ({n} times)", n=grouped(notice.count)) if notice.count > 1 else ""
         age = tr("{ago} ago", ago=figures.duration(now_s - notice.unix_s))
         rows.append(NoticeRow(sentence + times, age, colour, tr(word)))
     return tuple(rows)

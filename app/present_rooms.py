@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 
 from app import figures
-from app.messages import tr, tr_count
+from app.messages import grouped, tr, tr_count
 from railgun_core.local_api.messages import Inspection, Members, MessageOut, Seat
 from railgun_core.status import RoomStatus
 
@@ -82,7 +82,7 @@ def room_rows(rooms: tuple[RoomStatus, ...]) -> tuple[RoomRow, ...]:
 def _room_row(room: RoomStatus) -> RoomRow:
     members = tr_count("{n} member", "{n} members", room.members)
     relays = tr("{open} of {size} relays", open=room.relays_open, size=room.committee_size)
-    waiting = tr("{n} waiting", n=figures.count(room.queued)) if room.queued else ""
+    waiting = tr("{n} waiting", n=grouped(room.queued)) if room.queued else ""
     small = " · ".join(part for part in (members, relays, waiting) if part)
     unread = tr_count("{n} new message", "{n} new messages", room.unread) if room.unread else ""
     return RoomRow(room.room, room.name, small, room.unread, ", ".join(p for p in (room.name, small, unread) if p))
@@ -137,7 +137,7 @@ def inspection_view(inspection: Inspection) -> InspectionView:
     else:
         verdict, colour = tr("Differs"), "warn"
         sentence = "; ".join(inspection.differences) or tr("The records here do not give this committee.")
-    title = tr("{tag}, epoch {epoch}", tag=tag, epoch=figures.count(inspection.epoch))
+    title = tr("{tag}, epoch {epoch}", tag=tag, epoch=grouped(inspection.epoch))
     return InspectionView(title, verdict, colour, sentence, inspection.seed[:16], seats + standbys)
 
 

@@ -53,10 +53,6 @@ QLineEdit, QPlainTextEdit {{ background: {surface}; border: 1px solid {line}; bo
   selection-background-color: {accent}; selection-color: {on_accent}; }}
 QLineEdit:focus, QPlainTextEdit:focus {{ border-color: {accent}; }}
 QLineEdit:disabled {{ background: {sunken}; color: {muted}; }}
-QComboBox {{ background: {surface}; border: 1px solid {line}; border-radius: 8px; padding: 6px 10px; }}
-QComboBox:focus {{ border-color: {accent}; }}
-QComboBox QAbstractItemView {{ background: {surface}; border: 1px solid {line}; selection-background-color:
-  {accent_soft}; selection-color: {accent}; }}
 QCheckBox {{ spacing: 8px; }}
 QCheckBox:focus {{ color: {accent}; }}
 QListView, QTreeView {{ background: transparent; border: 1px solid transparent; border-radius: 8px; outline: none; }}

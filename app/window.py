@@ -117,6 +117,8 @@ class Window(QMainWindow):
         if not self.restoreGeometry(self._preferences.geometry):
             self.resize(1060, 720)
         self.navigation.choose(_HOME)
+        ground.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        ground.setFocus()  # no control shows a focus ring before the keyboard is used
 
     def _keys(self) -> None:
         for number in range(len(self.pages)):

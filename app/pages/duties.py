@@ -58,7 +58,9 @@ class Inspector(QWidget):
         head = row(self._title, self._chip, None, shut)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(card(column(head, self._sentence, self._seed, area, spacing=8)))
+        inside = column(head, self._sentence, self._seed, spacing=8)
+        inside.addWidget(area, 1)
+        layout.addWidget(card(inside))
 
     def show_waiting(self, duty: DutyRow) -> None:
         """Asked, not answered yet."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QSizePolicy, QWidget
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QPushButton, QWidget
 
 from app import messages
 from app.messages import tr
@@ -58,18 +58,13 @@ class HelpPage(Page):
         return card(column(label(tr("Why am I not needed?"), "section"), facts))
 
     def _this_app(self, scheme: Scheme, *, keep_relaying: bool, owns_engine: bool) -> QWidget:
-        self.schemes = QComboBox()
-        self.schemes.setAccessibleName(tr("Colours"))
-        self.schemes.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
-        for choice, name in _SCHEMES:
-            self.schemes.addItem(tr(name), choice)
-        self.schemes.setCurrentIndex([choice for choice, _ in _SCHEMES].index(scheme))
-        self.schemes.currentIndexChanged.connect(lambda place: self.scheme_chosen.emit(_SCHEMES[place][0]))
+        self.schemes = {choice: self._scheme_button(choice, tr(name)) for choice, name in _SCHEMES}
+        self.schemes[scheme].setChecked(True)
         self.keep = QCheckBox(tr("Keep relaying in the background when this app quits"))
         self.keep.setChecked(keep_relaying)
         self.keep.setVisible(owns_engine)
         self.keep.toggled.connect(self.keep_relaying_chosen.emit)
-        colours = row(label(tr("Colours"), "cardTitle"), self.schemes, None, spacing=12)
+        colours = row(label(tr("Colours"), "cardTitle"), *self.schemes.values(), None, spacing=4)
         self._version = label("", "small")
         copies = row(
             button(tr("Copy status"), lambda: self.acted.emit(Act.COPY_STATUS)),
@@ -79,6 +74,12 @@ class HelpPage(Page):
         )
         return card(column(label(tr("This app"), "section"), colours, self.keep, copies, spacing=12))
 
+    def _scheme_button(self, choice: Scheme, name: str) -> QPushButton:
+        result = button(name, lambda: self.scheme_chosen.emit(choice), "tab", spoken=tr("Colours: {name}", name=name))
+        result.setCheckable(True)
+        result.setAutoExclusive(True)
+        return result
+
     def show_seen(self, seen: Seen, now_s: float) -> None:
         """The version line."""
         status = seen.status
@@ -87,16 +88,14 @@ class HelpPage(Page):
 
 
 def _list_card(title: str, lines: Sequence[str]) -> QWidget:
-    points = [row(_bullet(), label(tr(line), "", wrap=True)) for line in lines]
-    for point in points:
-        point.setStretch(1, 1)
-    return card(column(label(title, "section"), *points, None))
+    return card(column(label(title, "section"), *(_point(line) for line in lines), None))
 
 
-def _bullet() -> QWidget:
-    mark = label("·", "section")
-    mark.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
-    return mark
+def _point(line: str) -> QHBoxLayout:
+    point = row(spacing=8)
+    point.addWidget(label("•", "cardTitle"), 0, Qt.AlignmentFlag.AlignTop)
+    point.addWidget(label(tr(line), "", wrap=True), 1)
+    return point
 
 
 def _shortcuts() -> QWidget:

@@ -86,6 +86,8 @@ class NetworkPage(Page):
         self._targets = tuple(_TargetLine(theme, self._targets_grid, line) for line in range(_TARGETS))
         self._reach, self._transports, self._standing = label("", "", wrap=True), label(), label()
         self.relays = self._relay_table()
+        self.relays.setVisible(False)
+        self._asked = False
         self._no_relays = label(tr(messages.NO_RELAYS), "cardTitle", wrap=True)
         self._notices = tuple(_NoticeLine(theme) for _ in range(_NOTICES))
         self._no_notices = label(tr("Nothing to report."), "cardTitle")
@@ -150,6 +152,8 @@ class NetworkPage(Page):
     def show_seen(self, seen: Seen, now_s: float) -> None:
         """Draw everything but the relays."""
         self._now_s = now_s
+        if not self._asked:
+            self._ask_for_peers()
         view = network_view(seen, now_s)
         for fact, shown in zip(self._facts, view.facts, strict=True):
             fact.show_number(NumberView(shown.title, shown.value, shown.small))
@@ -169,6 +173,7 @@ class NetworkPage(Page):
 
     def _ask_for_peers(self) -> None:
         if self._link.connected:
+            self._asked = True
             self._link.start(self._show_peers())
 
     async def _show_peers(self) -> None:

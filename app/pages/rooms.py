@@ -9,7 +9,7 @@ import asyncio
 from contextlib import aclosing
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QListWidget, QListWidgetItem, QStackedWidget, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QStackedWidget, QWidget
 
 from app import messages
 from app.link import Link
@@ -21,6 +21,7 @@ from app.present_rooms import RoomRow, member_rows, message_row, room_rows
 from app.theme import Theme
 from app.widgets.conversation import Conversation
 from app.widgets.parts import GAP, button, card, column, label, row, set_text
+from app.widgets.room_list import RoomList
 from railgun_core.local_api.messages import (
     Invite,
     Members,
@@ -51,8 +52,7 @@ class RoomsPage(Page):
         self._wanted = ""  # a room that was just made or joined, to be chosen once it appears
         self._drafts: dict[str, str] = {}
         self._following: list[asyncio.Task[None]] = []
-        self.list = QListWidget()
-        self.list.setAccessibleName(tr("Your rooms"))
+        self.list = RoomList(theme)
         self.list.currentRowChanged.connect(self._chosen)
         self.conversation = Conversation(theme)
         self.input = QLineEdit()
@@ -122,22 +122,9 @@ class RoomsPage(Page):
 
     def _show_list(self) -> None:
         chosen = self._wanted or (self._room.room if self._room is not None else "")
-        self.list.blockSignals(True)
-        while self.list.count() > len(self._rows):
-            self.list.takeItem(self.list.count() - 1)
-        while self.list.count() < len(self._rows):
-            self.list.addItem(QListWidgetItem())
-        for place, shown in enumerate(self._rows):
-            item = self.list.item(place)
-            unread = f"  ({shown.unread})" if shown.unread else ""
-            item.setText(f"{shown.name}{unread}\n{shown.small}")
-            item.setData(Qt.ItemDataRole.AccessibleTextRole, shown.spoken)
-        places = [place for place, shown in enumerate(self._rows) if shown.room == chosen]
-        target = places[0] if places else (0 if self._rows else -1)
-        if places:
+        target = self.list.set_rows(self._rows, chosen=chosen)
+        if any(shown.room == self._wanted for shown in self._rows):
             self._wanted = ""
-        self.list.setCurrentRow(target)
-        self.list.blockSignals(False)
         self._chosen(target)
 
     def _chosen(self, place: int) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, QRectF, QSize, Qt
-from PySide6.QtGui import QFontMetricsF, QPainter, QResizeEvent
+from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, QPointF, QRectF, QSize, QSizeF, Qt
+from PySide6.QtGui import QPainter, QResizeEvent, QTextLayout, QTextOption
 from PySide6.QtWidgets import QAbstractItemView, QListView, QStyledItemDelegate, QStyleOptionViewItem
 
 from app.messages import tr
@@ -20,7 +20,6 @@ MAX_ROWS = 2_000
 _PAD = 12.0
 _FOOT_PX = 17.0
 _Index = QModelIndex | QPersistentModelIndex
-_WRAP = Qt.TextFlag.TextWordWrap | Qt.TextFlag.TextWrapAnywhere
 
 
 class ConversationModel(QAbstractListModel):
@@ -90,16 +89,28 @@ class _BubbleDelegate(QStyledItemDelegate):
         self._theme = theme
         self._view = view
 
-    def _text_box(self, text: str) -> QRectF:
-        width = self._view.viewport().width() * 0.68 - 2 * _PAD
-        metrics = QFontMetricsF(self._theme.font(14))
-        return metrics.boundingRect(QRectF(0, 0, max(80.0, width), 1e6), _WRAP, text)
+    def _laid_out(self, text: str) -> tuple[QTextLayout, QSizeF]:
+        """The text in lines no wider than 68 % of the list: broken at words, and inside one only if it must be."""
+        layout = QTextLayout(text.replace("\n", "\u2028"), self._theme.font(14))
+        option = QTextOption()
+        option.setWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
+        layout.setTextOption(option)
+        limit = max(80.0, self._view.viewport().width() * 0.68 - 2 * _PAD)
+        width = height = 0.0
+        layout.beginLayout()
+        while (line := layout.createLine()).isValid():
+            line.setLineWidth(limit)
+            line.setPosition(QPointF(0, height))
+            height += line.height()
+            width = max(width, line.naturalTextWidth())
+        layout.endLayout()
+        return layout, QSizeF(width, height)
 
     def sizeHint(self, _option: QStyleOptionViewItem, index: _Index) -> QSize:
         row = index.data(Qt.ItemDataRole.UserRole)
         if not isinstance(row, MessageRow):
             return QSize()
-        return QSize(120, int(self._text_box(row.text).height() + 2 * 7 + _FOOT_PX + 8))
+        return QSize(120, int(self._laid_out(row.text)[1].height() + 2 * 7 + _FOOT_PX + 8))
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _Index) -> None:
         row = index.data(Qt.ItemDataRole.UserRole)
@@ -107,8 +118,8 @@ class _BubbleDelegate(QStyledItemDelegate):
             return
         theme, tokens = self._theme, self._theme.tokens
         box = QRectF(option.rect)
-        text = self._text_box(row.text)
-        bubble = QRectF(box.left() + 2, box.top() + 2, text.width() + 2 * _PAD + 2, text.height() + 14)
+        layout, text = self._laid_out(row.text)
+        bubble = QRectF(box.left() + 2, box.top() + 2, text.width() + 2 * _PAD, text.height() + 14)
         if row.me:
             bubble.moveRight(box.right() - 6)
         painter.save()
@@ -118,8 +129,7 @@ class _BubbleDelegate(QStyledItemDelegate):
         painter.setBrush(tokens.colour("accent_soft" if row.me else "sunken"))
         painter.drawRoundedRect(bubble, 10, 10)
         painter.setPen(tokens.colour("text"))
-        painter.setFont(theme.font(14))
-        painter.drawText(bubble.adjusted(_PAD, 7, -_PAD + 2, 0), _WRAP, row.text)
+        layout.draw(painter, bubble.topLeft() + QPointF(_PAD, 7))
         painter.setFont(theme.font(11))
         painter.setPen(tokens.colour("accent" if row.delivery == tr("delivered") else "muted"))
         foot = QRectF(box.left() + 6, bubble.bottom() + 1, box.width() - 16, _FOOT_PX)

@@ -15,7 +15,7 @@ from PySide6.QtCore import (
     Qt,
     Signal,
 )
-from PySide6.QtGui import QPainter
+from PySide6.QtGui import QFontMetricsF, QPainter
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QListView,
@@ -29,7 +29,7 @@ from app.theme import Theme
 from app.widgets.drawn import paint_chip, paint_epoch_bar
 
 ROW_PX = 27
-TALL_ROW_PX = 48
+TALL_ROW_PX = 56
 _Index = QModelIndex | QPersistentModelIndex
 
 
@@ -79,7 +79,7 @@ class _DutyDelegate(QStyledItemDelegate):
         row = index.data(Qt.ItemDataRole.UserRole)
         if not isinstance(row, DutyRow):
             return
-        theme, tokens = self._theme, self._theme.tokens
+        tokens = self._theme.tokens
         box = QRectF(option.rect)
         state = option.state
         painter.save()
@@ -93,14 +93,22 @@ class _DutyDelegate(QStyledItemDelegate):
         line = QRectF(box)
         if self._tall:
             line.setHeight(box.height() * 0.6)
-            line.translate(0, 1)
+            line.translate(0, 2)
         self._cells(painter, line, row)
         if self._tall:
-            painter.setFont(theme.font(12))
-            painter.setPen(tokens.colour("muted"))
-            below = QRectF(box.left(), line.bottom() - 5, box.width(), box.bottom() - line.bottom() + 2)
-            painter.drawText(below, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, row.detail)
+            self._second_line(painter, QRectF(box.left(), line.bottom() - 4, box.width(), box.height() * 0.36), row)
         painter.restore()
+
+    def _second_line(self, painter: QPainter, below: QRectF, row: DutyRow) -> None:
+        bar_px = min(220.0, max(96.0, below.width() * 0.3))
+        bar = QRectF(below.left(), below.top(), bar_px, below.height())
+        paint_epoch_bar(painter, bar, row, theme=self._theme)
+        font = self._theme.font(12)
+        painter.setFont(font)
+        painter.setPen(self._theme.tokens.colour("muted"))
+        below.setLeft(bar.right() + 16)
+        shown = QFontMetricsF(font).elidedText(row.detail, Qt.TextElideMode.ElideRight, below.width())
+        painter.drawText(below, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, shown)
 
     def _cells(self, painter: QPainter, line: QRectF, row: DutyRow) -> None:
         theme, tokens = self._theme, self._theme.tokens
@@ -110,12 +118,13 @@ class _DutyDelegate(QStyledItemDelegate):
         painter.drawText(line, Qt.AlignmentFlag.AlignLeft | middle, row.tag_text)
         painter.setPen(tokens.colour("muted"))
         painter.setFont(theme.font(14))
-        role_at = line.left() + (96 if self._tall else 112)
+        role_at = line.left() + 112
         painter.drawText(QRectF(role_at, line.top(), 100, line.height()), Qt.AlignmentFlag.AlignLeft | middle, row.role)
-        bar_at = role_at + (92 if self._tall else 106)
-        bar_px = min(180.0, max(60.0, line.right() - bar_at - 226))
-        paint_epoch_bar(painter, QRectF(bar_at, line.top(), bar_px, line.height()), row, theme=theme)
-        chip_at = bar_at + bar_px + 16
+        chip_at = role_at + 106
+        if not self._tall:
+            bar_px = min(180.0, max(60.0, line.right() - chip_at - 226))
+            paint_epoch_bar(painter, QRectF(chip_at, line.top(), bar_px, line.height()), row, theme=theme)
+            chip_at += bar_px + 16
         paint_chip(painter, chip_at, line.center().y(), word=row.chip, colour=row.chip_colour, theme=theme)
         painter.setPen(tokens.colour("muted"))
         painter.setFont(theme.font(14))

@@ -60,6 +60,7 @@ class Navigation(QFrame):
         item.setObjectName("nav")
         item.setCheckable(True)
         item.setFixedHeight(_ITEM_PX)
+        item.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         item.setAccessibleName(name)
         item.setToolTip(f"Ctrl+{number + 1}")
         item.setCursor(Qt.CursorShape.PointingHandCursor)

@@ -29,7 +29,7 @@ def label(text: str = "", name: str = "", *, wrap: bool = False) -> QLabel:
         result.setObjectName(name)
     if wrap:
         result.setWordWrap(True)
-        result.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.MinimumExpanding)
+        result.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
     return result
 
 

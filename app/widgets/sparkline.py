@@ -46,7 +46,7 @@ class Sparkline(QWidget):
 
     def sizeHint(self) -> QSize:
         """Wide; the layout gives the rest."""
-        return QSize(640, 220)
+        return QSize(640, 96)
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         """Grid, the two areas, the two lines, the words below."""
