@@ -11,6 +11,7 @@ has the same idea). Decoders raise MalformedFrame and nothing else.
 from __future__ import annotations
 
 import enum
+import functools
 import ipaddress
 import socket
 from collections.abc import Sequence
@@ -217,7 +218,9 @@ def _decode_endpoint(reader: Reader) -> Endpoint:
     return host, port
 
 
+@functools.lru_cache(maxsize=4_096)
 def encode_contact(contact: ContactInfo) -> bytes:
+    """27 bytes for IPv4, 39 for IPv6. Cached: the same few hundred contacts go into every answer."""
     return contact.id + encode_endpoint(contact.endpoint)
 
 

@@ -51,6 +51,7 @@ _TICK_S = 1.0
 _SWEEP_S = 60.0
 _SAVE_S = 300.0
 _CLOSE_S = 2.0
+_COPIES_REMEMBERED = 1_024
 _HOLDERS_OF_A_PEER = 3  # copies of a peer's record that are compared before the newest is taken
 
 
@@ -107,6 +108,8 @@ class Dht:
         self._membership.on_new = self._fresh_contact
         self._membership.on_answer = self._note_answer
         self._fresh: list[ContactInfo] = []
+        # Who holds which version of our own records, so that storing again soon asks only newcomers.
+        self._copies: dict[tuple[bytes, bytes], tuple[int, Endpoint]] = {}
         self._lookups_ms: deque[float] = deque(maxlen=1_000)
         self._tasks: set[asyncio.Task[None]] = set()
         self._swept_s = self._saved_s = now.mono_s
@@ -272,10 +275,17 @@ class Dht:
 
     async def _store_at(self, who: ContactInfo, key: bytes, record: Record) -> bool:
         # A first question without a token is answered with a CHALLENGE, however long it is; so it stays unpadded.
+        if self._copies.get((key, who.id)) == (record.sequence, who.endpoint):
+            return True
         got = await self._questions.call(
             who, lambda token: Store(token, key, record.raw), unproved_bytes=MIN_QUESTION_BYTES
         )
-        return got is not None and isinstance(got[1], Stored) and got[1].accepted
+        accepted = got is not None and isinstance(got[1], Stored) and got[1].accepted
+        if accepted and record.kind is RecordKind.PEER:
+            self._copies[key, who.id] = (record.sequence, who.endpoint)
+            while len(self._copies) > _COPIES_REMEMBERED:
+                del self._copies[next(iter(self._copies))]
+        return accepted
 
     def _local_groups(self) -> dict[bytes, tuple[Record, ...]]:
         unix_s = self._clock().unix_s

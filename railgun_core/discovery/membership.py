@@ -23,8 +23,9 @@ from railgun_core.discovery.routing import Table
 _RESOLVE_S = 3.0
 _RETRY_FIRST_S = 1.0
 _RETRY_MOST_S = 15.0  # so that a healed partition is noticed within 30 s
-_SECOND_LOOKS_S = (3.0, 12.0)  # own neighbourhood again, for those who came with us
+_SECOND_LOOKS_S = (3.0, 12.0, 40.0, 120.0)  # own neighbourhood again, for those who came with us
 _MAX_PROVING = 64
+_GREETED_REMEMBERED = 512
 _KEEPALIVE_GAP_S = 4.0
 _SUSPECT_AGAIN_S = 5.0
 _GONE_REMEMBERED = 32
@@ -59,6 +60,7 @@ class Membership:
         self._cached: tuple[ContactInfo, ...] = ()
         self._unreached: set[tuple[str, int]] = set()
         self._proving: set[bytes] = set()
+        self._greeted: set[ContactInfo] = set()
         self._heard_s = 0.0
         self._gone: dict[ContactInfo, tuple[float, float]] = {}  # given up at, last tried at
         self._looks_s: list[float] = []
@@ -191,8 +193,11 @@ class Membership:
     async def _look_around(self) -> None:
         """Find our neighbourhood and greet it, so that it knows us too."""
         own_id = bytes(self._table.node.id)
-        nearest = await self._crawler.nodes(own_id)
-        await asyncio.gather(*(self._questions.call(who, Ping) for who in nearest))
+        strangers = [who for who in await self._crawler.nodes(own_id) if who not in self._greeted]
+        if len(self._greeted) > _GREETED_REMEMBERED:
+            self._greeted.clear()
+        self._greeted.update(strangers)
+        await asyncio.gather(*(self._questions.call(who, Ping) for who in strangers))
 
     async def _refresh(self) -> None:
         await self._crawler.nodes(self._rng.randbytes(20))

@@ -31,6 +31,8 @@ from railgun_core.discovery.datagrams import (
 from railgun_core.discovery.round_trips import RoundTrips
 
 MAX_OPEN = 2_048
+SECOND_WAIT_S = 0.8  # long, because no lookup waits for a repeated question
+_GIVEN_UP_REMEMBERED = 256
 TOKEN_LIFE_S = 590.0  # the answerer keeps a token for 600 to 1,200 s
 _TOKENS_REMEMBERED = 4_096
 UNPROVED_LIST_BYTES = 600  # room for 16 IPv4 contacts when we have no token yet
@@ -75,6 +77,7 @@ class Questions:
         self._clock = clock
         self._send = send
         self._open: dict[bytes, _Open] = {}
+        self._given_up: OrderedDict[bytes, _Open] = OrderedDict()
         self._closed = False
         self._tokens: OrderedDict[Endpoint, tuple[bytes, float]] = OrderedDict()
         self.round_trips = RoundTrips()
@@ -126,17 +129,23 @@ class Questions:
 
     def knows(self, request_id: bytes) -> bool:
         """Whether a question with this id is open: the cheap check before a signature is verified."""
-        return request_id in self._open
+        return request_id in self._open or request_id in self._given_up
 
     def received(self, raw: bytes, head: Head, source: Endpoint) -> None:
         """A datagram that claims to answer us. MalformedFrame."""
         question = self._open.get(head.request_id)
+        late = question is None
+        if question is None:
+            question = self._given_up.pop(head.request_id, None)
         if question is None or question.asking.endpoint != source:
             return
         answer = decode_message(raw, head)
         if not isinstance(answer, Answer):
             raise MalformedFrame("kind")
         who = ContactInfo(head.dht_id, *source)
+        if late:
+            self._too_late(question, who, answer)
+            return
         if question.asking.expected_id not in (None, who.id):
             self._close(question)
             self._gone(question)
@@ -144,8 +153,7 @@ class Questions:
         now = self._clock()
         self._remember_token(source, answer.token, now.mono_s)
         self._close(question)
-        if not question.repeated:
-            self.round_trips.sample(source, now.mono_s - question.sent_s)
+        self.round_trips.sample(source, now.mono_s - question.sent_s)
         if isinstance(answer, Challenge):
             if question.challenged:
                 self._gone(question)
@@ -156,6 +164,12 @@ class Questions:
         self.clock_offsets_s.append(head.time_ms / 1000 - now.unix_s)
         self.on_alive(who, answer)
         question.asking.on_answer(who, answer)
+
+    def _too_late(self, question: _Open, who: ContactInfo, answer: Answer) -> None:
+        """Nobody waits for it any more, but it shows that the node lives and how slow things are."""
+        if question.asking.expected_id in (None, who.id):
+            self.round_trips.sample(who.endpoint, self._clock().mono_s - question.sent_s)
+            self.on_alive(who, answer)
 
     def close(self) -> None:
         """Fail everything that is open, and whatever is asked from now on."""
@@ -181,17 +195,20 @@ class Questions:
         question.sent_s = now.mono_s
         self._open[question.request_id] = question
         wait_s = self.round_trips.timeout_s(asking.endpoint)
-        question.timer = asyncio.get_running_loop().call_later(wait_s, self._late, question, wait_s)
+        question.timer = asyncio.get_running_loop().call_later(wait_s, self._late, question)
         self._send(question.datagram, asking.endpoint)
 
-    def _late(self, question: _Open, waited_s: float) -> None:
+    def _late(self, question: _Open) -> None:
         if not question.repeated:
             question.repeated = True
-            question.timer = asyncio.get_running_loop().call_later(waited_s * 2, self._late, question, waited_s)
+            question.timer = asyncio.get_running_loop().call_later(SECOND_WAIT_S, self._late, question)
             self._send(question.datagram, question.asking.endpoint)
             question.asking.on_slow()
             return
         self._close(question)
+        self._given_up[question.request_id] = question
+        if len(self._given_up) > _GIVEN_UP_REMEMBERED:
+            self._given_up.popitem(last=False)
         self._gone(question)
 
     def _gone(self, question: _Open) -> None:

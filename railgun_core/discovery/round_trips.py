@@ -1,7 +1,8 @@
 """How long to wait for an answer: from 400 ms down, as fast as the network turns out to be.
 
-RFC 6298's smoothed time and deviation, per contact and over all; a repeated question gives no sample (Karn and
-Partridge 1987), for nobody knows which copy was answered.
+RFC 6298's smoothed time and deviation, per contact and over all. Which copy of a repeated question was answered is
+unknown (Karn and Partridge 1987); the time since the first is taken, which errs on the side of patience: dropping the
+sample would leave a busy network with timeouts that are always too short.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class RoundTrips:
         self._each: OrderedDict[Endpoint, _Estimate] = OrderedDict()
 
     def sample(self, endpoint: Endpoint, seconds: float) -> None:
-        """An answer to a question sent once took this long."""
+        """An answer came this long after its question was first sent."""
         if self._overall is None:
             self._overall = _Estimate(seconds)
         self._overall.add(seconds)

@@ -96,8 +96,8 @@ class Table(RoutingTable):
         bucket = self._bucket(int.from_bytes(info.id, "big"))
         if info.id == self.node.id or self._known(bucket, info.id) is not None:
             return False
-        full = len(bucket.nodes) >= self.ksize and len(bucket.replacement_nodes) >= bucket.max_replacement_nodes
-        return (not full or bool(bucket.has_in_range(self.node))) and self._admits(bucket, info.host)
+        full = len(bucket.nodes) >= self.ksize and not bucket.has_in_range(self.node)
+        return not full and self._admits(bucket, info.host)
 
     def heard(self, info: ContactInfo, *, now_s: float) -> bool:
         """An answer arrived from this address under this id. True when it is new in the table."""
