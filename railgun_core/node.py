@@ -36,17 +36,16 @@ from railgun_core.events import (
     Lookup,
     RelaysFound,
     Saved,
-    Send,
     Tick,
 )
 from railgun_core.relay.duty import RelayLimits
 from railgun_core.relay.relay import Relay
 from railgun_core.rooms.rooms import Rooms
-from railgun_core.wire.frames import FrameBatch, FrameType, Ping, Pong, decode_control
+from railgun_core.wire.frames import FrameBatch
 from railgun_core.wire.records import Record
 
 LOOKUP_MAX_TARGETS = 64
-LOOKUP_EVERY_S = 20.0  # at most; every tenth of an epoch when epochs are short
+LOOKUP_EVERY_S = 60.0  # at most; every tenth of an epoch when epochs are short
 LOOKUP_YOUNG_S = 1.0  # while fewer groups than seats are known
 EXPIRE_EVERY_S = 30.0
 
@@ -144,7 +143,6 @@ class Node:
         out: list[Effect] = []
         try:
             if link in self._relay_links:
-                self._answer_pings(link, batch, out)
                 self.relay.frames(link, batch, now, out)
             elif link in self._room_links:
                 records = self.rooms.frames(link, batch, now, out)
@@ -197,14 +195,6 @@ class Node:
         young = self.view.groups < size
         every_s = min(LOOKUP_YOUNG_S, settled_s) if young else settled_s
         self._timers.set("lookup", now.mono_s + every_s * self._rng.uniform(0.8, 1.2))
-
-    def _answer_pings(self, link: LinkId, batch: FrameBatch, out: list[Effect]) -> None:
-        for index in range(len(batch)):
-            start, stop = batch.bounds[index], batch.bounds[index + 1]
-            if batch.data[start + 4] == FrameType.PING:
-                ping = decode_control(batch.data, start, stop)
-                assert isinstance(ping, Ping)
-                out.append(Send(link, (Pong(ping.nonce).encode(),)))
 
     def _when_saved(self, then: Then) -> int:
         ticket = next(self._numbers)

@@ -24,6 +24,7 @@ class RelayView:
         self._by_port = by_port
         self._puzzle_bits = puzzle_bits
         self._records: dict[PeerId, Record] = {}
+        self._candidates: dict[PeerId, Candidate] = {}
         self._cache: dict[tuple[Tag, int, int], Committee] = {}
         self.version = 0
 
@@ -37,16 +38,15 @@ class RelayView:
     @property
     def groups(self) -> int:
         """How many address groups have a relay."""
-        return len({self.group(record) for record in self._records.values()})
+        return len({candidate.group for candidate in self._candidates.values()})
 
     def get(self, peer_id: PeerId) -> Record | None:
         return self._records.get(peer_id)
 
-    def group(self, record: Record) -> Group:
+    def group(self, peer_id: PeerId) -> Group | None:
         """The address group of a relay: that of its first address, which its storers have proved."""
-        assert isinstance(record.body, PeerBody)
-        first = record.body.addresses[0]
-        return group_of(first.host, first.port, by_port=self._by_port)
+        candidate = self._candidates.get(peer_id)
+        return None if candidate is None else candidate.group
 
     def merge(self, records: Iterable[Record], unix_s: float) -> bool:
         """Take newer relay records in; whether a relay came, went or changed its address or roles."""
@@ -61,7 +61,7 @@ class RelayView:
         """Forget expired records; whether any went."""
         gone = [peer_id for peer_id, record in self._records.items() if not record.is_live(unix_s)]
         for peer_id in gone:
-            del self._records[peer_id]
+            self._remove(peer_id)
         if gone:
             self._touch()
         return bool(gone)
@@ -71,7 +71,7 @@ class RelayView:
         key = (tag, epoch, size)
         found = self._cache.get(key)
         if found is None:
-            pool = eligible(self._candidates(), epoch_start_s=clock.start_s(epoch), size=size)
+            pool = eligible(self._candidates.values(), epoch_start_s=clock.start_s(epoch), size=size)
             found = self._cache[key] = select_committee(tag, epoch, pool, size)
         return found
 
@@ -86,26 +86,28 @@ class RelayView:
         others = sorted(set(self._records).difference(roster))
         return tuple(self._records[peer_id].raw for peer_id in (*roster, *others) if peer_id in self._records)
 
-    def _candidates(self) -> list[Candidate]:
-        return [
-            Candidate(peer_id, self.group(record), record.not_before_s) for peer_id, record in self._records.items()
-        ]
-
     def _take(self, record: Record, unix_s: float) -> bool:
-        body = record.body
-        if not isinstance(body, PeerBody) or not body.addresses or not record.is_live(unix_s):
-            return False
-        if not solves_puzzle(record.public_key, self._puzzle_bits):
-            return False
         known = self._records.get(record.peer_id)
         if known is not None and known.sequence >= record.sequence:
             return False
+        body = record.body
+        if not isinstance(body, PeerBody) or not body.addresses or not record.is_live(unix_s):
+            return False
+        if known is None and not solves_puzzle(record.public_key, self._puzzle_bits):
+            return False
         if not body.roles & PeerRole.RELAY:
-            return self._records.pop(record.peer_id, None) is not None
+            return self._remove(record.peer_id)
         if known is None and len(self._records) >= MAX_RELAYS:
             return False
         self._records[record.peer_id] = record
+        first = body.addresses[0]
+        group = group_of(first.host, first.port, by_port=self._by_port)
+        self._candidates[record.peer_id] = Candidate(record.peer_id, group, record.not_before_s)
         return known is None or known.body != body or known.not_before_s != record.not_before_s
+
+    def _remove(self, peer_id: PeerId) -> bool:
+        self._candidates.pop(peer_id, None)
+        return self._records.pop(peer_id, None) is not None
 
     def _touch(self) -> None:
         self.version += 1

@@ -37,6 +37,8 @@ from railgun_core.wire.frames import (
     Misdirected,
     Open,
     Opened,
+    Ping,
+    Pong,
     Pull,
     Refusal,
     Refused,
@@ -177,6 +179,9 @@ class Relay:
     def _control(self, state: _LinkState, link: LinkId, frame: ControlFrame, now: Instant, out: list[Effect]) -> None:
         if isinstance(frame, Open):
             self._open(state, link, frame, now, out)
+            return
+        if isinstance(frame, Ping):
+            out.append(Send(link, (Pong(frame.nonce).encode(),)))
             return
         handle = getattr(frame, "handle", None)
         found = state.sessions.get(handle) if handle is not None else None

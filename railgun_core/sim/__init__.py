@@ -1,1 +1,11 @@
-"""Many nodes in one process under one virtual clock: same seed, same trace."""
+"""Many nodes in one process under one virtual clock: same seed, same trace.
+
+The nodes are the very ones the engine runs; only sockets, disk and time are models: `network.py` has latency, loss,
+partitions, `world.py` the clock and the nodes, `workload.py` the rooms and the checks, `report.py` the command.
+"""
+
+from __future__ import annotations
+
+from railgun_core.sim.report import run
+
+__all__ = ["run"]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import enum
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from railgun_core.base.errors import MalformedFrame, UsageError
 from railgun_core.base.hashing import SUITE, u64
@@ -169,10 +169,10 @@ class Record:
     expires_s: int
     body: PeerBody | AnnouncementBody
     raw: bytes
+    peer_id: PeerId = field(init=False)
 
-    @property
-    def peer_id(self) -> PeerId:
-        return peer_id_of(self.public_key)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "peer_id", peer_id_of(self.public_key))
 
     def is_live(self, unix_s: float) -> bool:
         """Whether the record may be used now: signed at most MAX_LIFETIME_S before its end, not expired.
