@@ -8,7 +8,7 @@ a scan of the small ones does not walk overflow pages.
 
 from __future__ import annotations
 
-import zlib
+import binascii
 from typing import Final
 
 from sqlalchemy import Column, Float, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint
@@ -200,13 +200,13 @@ def row_crc(*values: Value) -> int:
     crc = 0
     for value in values:
         if isinstance(value, bytes):
-            crc = zlib.crc32(value, zlib.crc32(b"b%d:" % len(value), crc))
+            crc = binascii.crc32(value, binascii.crc32(b"b%d:" % len(value), crc))
         elif isinstance(value, str):
-            crc = zlib.crc32(ascii(value).encode(), crc)
+            crc = binascii.crc32(ascii(value).encode(), crc)
         elif isinstance(value, float):
-            crc = zlib.crc32(repr(value + 0.0).encode(), crc)  # SQLite gives -0.0 back as 0.0
+            crc = binascii.crc32(repr(value + 0.0).encode(), crc)  # SQLite gives -0.0 back as 0.0
         else:
-            crc = zlib.crc32(b"i%d" % value, crc)
+            crc = binascii.crc32(b"i%d" % value, crc)
     return crc
 
 
