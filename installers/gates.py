@@ -21,7 +21,7 @@ def static_checks() -> dict[str, list[str]]:
         "format": [python, "-m", "ruff", "format", "--check", "."],
         "lint": [python, "-m", "ruff", "check", "."],
         "types": [python, "-m", "mypy"],
-        "imports": [str(in_venv("lint-imports"))],
+        "imports": [str(in_venv("lint-imports")), "--no-logo"],
     }
 
 

@@ -90,7 +90,8 @@ def venv_works() -> bool:
 
 def _provide_ensurepip() -> None:
     """Debian cuts `ensurepip` out of Python and puts it into a package of its own."""
-    if importlib.util.find_spec("ensurepip") is not None:
+    found = importlib.util.find_spec("ensurepip")
+    if found is not None and found.origin is not None:  # a folder left without its files has no origin
         return
     package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
     say(f"This Python cannot make virtual environments: {package} is missing")

@@ -74,7 +74,7 @@ if [ ! -e "$policy" ]; then
     chmod 755 "$policy"
 fi
 apt-get update -q || echo "apt-get update failed; trying with the lists at hand"
-apt-get install -q -y --no-install-recommends -o DPkg::Lock::Timeout=120 $1
+apt-get install -q -y --no-install-recommends --no-remove -o DPkg::Lock::Timeout=120 $1
 shift
 if [ -d /run/systemd/system ]; then
     for service in "$@"; do systemctl disable --quiet "$service" || true; done
