@@ -113,7 +113,7 @@ def start_logs(data_dir: Path, *, level: str) -> EngineLog:
 
 def silence() -> None:
     """Log nothing: for processes whose standard output belongs to a result."""
-    structlog.configure(processors=[_drop], wrapper_class=structlog.make_filtering_bound_logger(100))
+    structlog.configure(processors=[_drop], wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 
 def places_of(error: BaseException) -> tuple[str, ...]:

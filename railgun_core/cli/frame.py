@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +64,8 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def run_async(job: Coroutine[Any, Any, T]) -> T:
     """Run one coroutine to its end in a fresh loop."""
+    import asyncio  # a tenth of the start-up: not for --help
+
     return asyncio.run(job)
 
 

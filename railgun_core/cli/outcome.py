@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from pathlib import Path
 
 import click
@@ -17,15 +16,15 @@ BROKEN_OFF = 130
 
 def run(arguments: list[str]) -> int:
     """Run the command line; see the package for what the statuses mean."""
-    from railgun_core.cli.root import railgun
+    from railgun_core.cli.root import BrokenOff, ReaderGone, railgun
 
     wants_json = "--json" in arguments
     try:
         outcome = railgun.main(args=arguments, prog_name="railgun", standalone_mode=False)
         sys.stdout.flush()
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, BrokenOff, click.Abort):
         return BROKEN_OFF
-    except BrokenPipeError:
+    except (BrokenPipeError, ReaderGone):
         return _nobody_reads()
     except click.ClickException as error:
         return _say("usage", _usage_sentence(error), 2, wants_json=wants_json)
@@ -78,6 +77,8 @@ def _nobody_reads() -> int:
 
 
 def _place(error: Exception) -> str:
+    import traceback
+
     frames = traceback.extract_tb(error.__traceback__)
     where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
     return type(error).__name__ + where

@@ -25,8 +25,25 @@ _VERBS = {
 }
 
 
+class ReaderGone(Exception):
+    """Standard output was closed by whoever read it."""
+
+
+class BrokenOff(Exception):
+    """The person pressed Ctrl-C."""
+
+
 class Verbs(click.Group):
     """A group that knows its verbs by name before their modules are loaded."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Click would answer these two with a status and a blank line of its own."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise ReaderGone from None
+        except KeyboardInterrupt:
+            raise BrokenOff from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_VERBS)

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 import stat
 import sys
 from pathlib import Path
@@ -63,7 +62,7 @@ def socket_path(data_dir: Path) -> Path:
 
 def new_tcp_endpoint(port: int) -> Endpoint:
     """A TCP door with fresh secrets."""
-    return Endpoint(port=port, token=secrets.token_hex(32), answer=secrets.token_hex(32))
+    return Endpoint(port=port, token=os.urandom(32).hex(), answer=os.urandom(32).hex())
 
 
 def private_dir(path: Path) -> Path:
