@@ -55,7 +55,7 @@ def untouched(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def probe(path: Path) -> Probe:
-    """Read the marks of a database. Raises sqlite3.DatabaseError if it is none."""
+    """Read the marks of a database. Raises sqlite3.DatabaseError or UnicodeDecodeError if it is none."""
     with untouched(path) as link:
         application_id = _number(link, "PRAGMA application_id")
         format_ = _number(link, "PRAGMA user_version")

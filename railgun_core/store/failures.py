@@ -30,6 +30,8 @@ def failure_of(error: BaseException) -> RailGunError:
         return failure_of(error.orig)
     if isinstance(error, OSError):
         return os_failure(error)
+    if isinstance(error, UnicodeDecodeError):
+        return damaged()  # read, not given: what is stored was sound text once
     if isinstance(error, sqlite3.IntegrityError | sqlite3.InterfaceError | OverflowError | UnicodeError | TypeError):
         return UsageError("A value cannot be stored: too large, missing or of the wrong kind.")
     if isinstance(error, sqlite3.DataError):
@@ -69,6 +71,8 @@ def damaged() -> EnvironmentFailure:
 
 def _sqlite_failure(error: sqlite3.Error) -> EnvironmentFailure:
     code = getattr(error, "sqlite_errorcode", None)
+    if code is None and isinstance(error, sqlite3.OperationalError):
+        return damaged()  # the only one without a code: a text that is no UTF-8
     primary = code & _PRIMARY_MASK if isinstance(code, int) else None
     if primary == sqlite3.SQLITE_FULL:
         return disk_full()

@@ -74,9 +74,8 @@ def _look(path: Path) -> tuple[Probe | None, str | None]:
     """(what the file says, what is wrong with it). Raises for a database of a newer program; changes nothing."""
     try:
         seen = probe(path)
-    except sqlite3.DatabaseError as error:
-        failure = failure_of(error)
-        if failure.code != "database-damaged":
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+        if failure_of(error).code != "database-damaged":
             raise
         return None, "it is not readable as a database"
     if seen.is_newer(_KNOWN_SO_FAR):

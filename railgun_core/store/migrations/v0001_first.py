@@ -129,6 +129,10 @@ def _relay() -> None:
         _int("crc"),
         sa.PrimaryKeyConstraint("tag"),
     )
+    _counters()
+
+
+def _counters() -> None:
     op.create_table(
         "traffic",
         _int("hour"),
