@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -68,6 +69,7 @@ def _windowed(data_dir: Path, *, attach: bool, shown: bool) -> int:
 
     from app.desk import Desk
 
+    os.environ.setdefault("QT_XCB_GL_INTEGRATION", "none")  # nothing here draws by OpenGL; its drivers cost memory
     app = QApplication(sys.argv[:1])
     app.setApplicationName(messages.APP_NAME)  # tray hosts show this as the icon's title
     app.setDesktopFileName("io.github.railgun_relay.RailGunRelay")

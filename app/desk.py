@@ -74,7 +74,7 @@ class Desk(QObject):
         self.window.acted.connect(self.act)
         self.tray.presence_changed.connect(self.window.set_tray_present)
         self.window.set_tray_present(self.tray.present)
-        self.window.seen_changed.connect(lambda seen: self.link.set_pace(Pace.LIVE if seen else Pace.QUIET))
+        self.window.seen_changed.connect(lambda seen: self._keep_pace(seen=seen))
         self.window.help.scheme_chosen.connect(self._choose_scheme)
         self.window.help.keep_relaying_chosen.connect(self._choose_keeping)
         self._show()
@@ -86,11 +86,12 @@ class Desk(QObject):
 
     async def run(self, *, shown: bool = True) -> None:
         """Show the window, keep the engine and the link alive, and return once `quit` was asked for."""
+        if shown or not self.tray.present:
+            self.window.bring_up()
+        self._keep_pace(seen=self.window.is_seen)
         lives = [asyncio.ensure_future(self.link.run())]
         if self.engine is not None:
             lives.append(asyncio.ensure_future(self.engine.run()))
-        if shown or not self.tray.present:
-            self.window.bring_up()
         over = asyncio.ensure_future(self._over.wait())
         try:
             await asyncio.wait({*lives, over}, return_when=asyncio.FIRST_COMPLETED)
@@ -102,6 +103,9 @@ class Desk(QObject):
         for result in ended:
             if isinstance(result, Exception):
                 raise result
+
+    def _keep_pace(self, *, seen: bool) -> None:
+        self.link.set_pace(Pace.LIVE if seen else Pace.QUIET)
 
     def quit(self) -> None:
         """End the app."""

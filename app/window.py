@@ -35,6 +35,13 @@ _HOME, _DUTIES, _NETWORK, _ROOMS, _HELP = range(5)
 _PAGE_OF = {Act.DUTIES: _DUTIES, Act.NETWORK: _NETWORK, Act.ROOMS: _ROOMS, Act.WHY_NOT_NEEDED: _HELP}
 
 
+def _icon() -> QIcon:
+    icon = QIcon()
+    for size_px in (16, 32, 48, 128):  # PNG: the SVG reader would cost memory for one picture
+        icon.addFile(str(resource("icons", f"railgun-{size_px}.png")))
+    return icon
+
+
 class Window(QMainWindow):
     """See the module. `acted` carries what the window itself does not do: copy, quit."""
 
@@ -74,7 +81,7 @@ class Window(QMainWindow):
 
     def _build(self, theme: Theme) -> None:
         self.setWindowTitle(tr(messages.APP_NAME))
-        self.setWindowIcon(QIcon(str(resource("icons", "railgun.svg"))))
+        self.setWindowIcon(_icon())
         names = (tr("Home"), tr("Duties"), tr("Network"), tr("Rooms"), tr("Help"))
         self.navigation = Navigation(theme, names, foot=1)
         self.navigation.chosen.connect(self.go_to)

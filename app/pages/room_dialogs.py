@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import segno
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QGuiApplication, QImage, QPixmap
 from PySide6.QtWidgets import QDialog, QLabel, QLineEdit, QMessageBox, QPlainTextEdit, QPushButton, QWidget
@@ -147,6 +146,8 @@ def confirm_leaving(parent: QWidget, name: str, leave: Callable[[], object]) -> 
 
 def qr_image(text: str) -> QImage:
     """The text as a QR code, dark on light in every palette: scanners want it so."""
+    import segno  # only who invites pays for it
+
     modules = [list(line) for line in segno.make(text, error="m", micro=False).matrix]
     side = len(modules) + 2 * _QR_BORDER
     image = QImage(side, side, QImage.Format.Format_RGB32)
