@@ -10,6 +10,7 @@ import asyncio
 import logging
 import logging.handlers
 import os
+import sys
 import traceback
 from collections import deque
 from collections.abc import AsyncGenerator, MutableMapping
@@ -129,6 +130,8 @@ def _drop(_: Any, __: str, event: Any) -> Any:
 def _faults(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """An exception becomes its class and its places."""
     error = event.pop("exc_info", None)
+    if error is True:
+        error = sys.exc_info()
     if isinstance(error, tuple):
         error = error[1]
     if isinstance(error, BaseException):

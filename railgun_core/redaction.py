@@ -72,13 +72,12 @@ def _clean(name: str, value: Any, depth: int) -> Any:
 
 
 def _ipv6(found: re.Match[str]) -> str:
-    text = found[0]
-    head, bracket, _ = text.partition("]")
-    bare = head.lstrip("[").partition("%")[0]
-    for candidate in (bare, bare.rstrip(".:")):
+    """The pattern is generous (times match it too); this decides. Punctuation after an address stays."""
+    bare = found[0].partition("]")[0].lstrip("[").partition("%")[0]
+    for candidate in (bare, bare.rstrip("."), bare.rstrip(".:")):
         try:
             ipaddress.IPv6Address(candidate)
         except ValueError:
             continue
-        return ADDRESS + ("" if bracket else text[len(candidate) :] if text.startswith(candidate) else "")
-    return text
+        return ADDRESS + bare[len(candidate) :]
+    return found[0]
