@@ -7,7 +7,6 @@ Keys are not proved by signatures: both ends hold their `Identity` in this proce
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Callable
 
@@ -17,7 +16,7 @@ from railgun_core.base.ids import PublicKey
 from railgun_core.base.keys import Identity
 from railgun_core.transport.gate import Gate
 from railgun_core.transport.link import Acceptor, CloseReason, DialFailure, Limits, Link, LinkHandler
-from railgun_core.transport.outqueue import CLOSE_S, Ends, QueuedLink
+from railgun_core.transport.outqueue import Ends, OpenLinks, QueuedLink
 from railgun_core.wire.records import Address, AddressKind
 
 
@@ -116,9 +115,7 @@ class MemoryTransport:
         self._kind = kind  # under which kind its addresses are written
         self._gate = Gate(self._limits)
         self._acceptor: Acceptor | None = None
-        self._links: set[QueuedLink] = set()
-        self._quiet = asyncio.Event()
-        self._quiet.set()
+        self._links = OpenLinks()
 
     @property
     def name(self) -> str:
@@ -142,9 +139,9 @@ class MemoryTransport:
             raise DialFailure("somebody else listens there", code="wrong-peer")
         nonces = secrets.token_bytes(64)
         binding = tagged_hash("binding", identity.public_key, expected, nonces)
-        near = MemoryLink(Ends(expected, binding, False, ""), self._limits, on_end=self._ended)
+        near = MemoryLink(Ends(expected, binding, False, ""), self._limits, on_end=self._links.forget)
         listener._accept(near, identity.public_key, binding)
-        self._keep(near)
+        self._links.keep(near)
         near.start(handler)
         return near
 
@@ -152,10 +149,7 @@ class MemoryTransport:
         """Close all links in order and give up the address."""
         self._network._release(self)
         self._acceptor = None
-        for link in list(self._links):
-            link.close()
-        async with asyncio.timeout(2 * CLOSE_S):
-            await self._quiet.wait()
+        await self._links.close_all()
 
     def _accept(self, near: MemoryLink, key: PublicKey, binding: bytes) -> None:
         ticket = self._gate.enter(key.hex())  # there are no hosts: each key is one
@@ -166,18 +160,10 @@ class MemoryTransport:
 
         def ended(link: QueuedLink) -> None:
             ticket.give_back()
-            self._ended(link)
+            self._links.forget(link)
 
         far = MemoryLink(Ends(key, binding, True, ""), self._limits, on_end=ended)
         near.join(far)
-        self._keep(far)
+        self._links.keep(far)
         far.start(self._acceptor.accepted(far))
 
-    def _keep(self, link: QueuedLink) -> None:
-        self._links.add(link)
-        self._quiet.clear()
-
-    def _ended(self, link: QueuedLink) -> None:
-        self._links.discard(link)
-        if not self._links:
-            self._quiet.set()

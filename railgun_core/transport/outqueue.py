@@ -144,7 +144,7 @@ class QueuedLink(abc.ABC):
         if self._closing:
             return
         self._closing = True
-        self._close_timer = self._loop.call_later(CLOSE_S, self._give_up)
+        self._close_timer = self._loop.call_later(CLOSE_S, self.cut_short)
         self._drop(self._flush_handle)
         self._flush_handle = self._loop.call_soon(self._shut)
 
@@ -276,7 +276,8 @@ class QueuedLink(abc.ABC):
         elif not self._closing:
             self._fail(CloseReason.IDLE)
 
-    def _give_up(self) -> None:
+    def cut_short(self) -> None:
+        """End a close that takes too long."""
         if not self._ended:
             self._abort(CloseReason.LOCAL)
             self._end(CloseReason.LOCAL)
@@ -291,3 +292,35 @@ class QueuedLink(abc.ABC):
     def _drop(handle: asyncio.Handle | None) -> None:
         if handle is not None:
             handle.cancel()
+
+
+class OpenLinks:
+    """The links of one transport, until their handlers have heard of the end."""
+
+    def __init__(self) -> None:
+        self._links: set[QueuedLink] = set()
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+
+    def keep(self, link: QueuedLink) -> None:
+        """`link` is about to open."""
+        self._links.add(link)
+        self._quiet.clear()
+
+    def forget(self, link: QueuedLink) -> None:
+        """`link` has ended."""
+        self._links.discard(link)
+        if not self._links:
+            self._quiet.set()
+
+    async def close_all(self) -> None:
+        """Close all in order; at the latest after CLOSE_S and a little more they are gone."""
+        for link in list(self._links):
+            link.close()
+        try:
+            async with asyncio.timeout(1.5 * CLOSE_S):
+                await self._quiet.wait()
+        except TimeoutError:  # a starved machine: their own timers have not run yet
+            for link in list(self._links):
+                link.cut_short()
+            await asyncio.sleep(0)

@@ -29,7 +29,7 @@ from railgun_core.transport import iroh_glue
 from railgun_core.transport.gate import Gate, Ticket
 from railgun_core.transport.hello import ALPN, NONCE_BYTES, keyed_binding
 from railgun_core.transport.link import Acceptor, DialFailure, Limits, Link, LinkHandler
-from railgun_core.transport.outqueue import CLOSE_S, Ends, QueuedLink
+from railgun_core.transport.outqueue import Ends, OpenLinks, QueuedLink
 from railgun_core.transport.quic_link import BUSY_REASON, CODE_BUSY, CODE_DONE, QuicLink, Streams
 from railgun_core.wire.records import Address, AddressKind
 
@@ -58,9 +58,7 @@ class QuicTransport:
         self._sources: dict[tuple[bytes, str], _Source] = {}
         self._handshakes: set[asyncio.Task[None]] = set()
         self._endings: set[asyncio.Task[None]] = set()  # links and endpoints on their way out
-        self._links: set[QueuedLink] = set()
-        self._quiet = asyncio.Event()
-        self._quiet.set()
+        self._links = OpenLinks()
         self._closed = False
 
     @property
@@ -102,7 +100,7 @@ class QuicTransport:
         binding = keyed_binding(identity.public_key, expected, *nonces)
         ends = Ends(expected, binding, False, address.host)
         link = QuicLink(connection, streams, ends, self._limits, on_end=ended)
-        self._keep(link)
+        self._links.keep(link)
         link.start(handler)
         return link
 
@@ -113,10 +111,7 @@ class QuicTransport:
         for task in handshakes:
             task.cancel()
         await asyncio.gather(*handshakes, return_exceptions=True)
-        for link in list(self._links):
-            link.close()
-        async with asyncio.timeout(2 * CLOSE_S):
-            await self._quiet.wait()
+        await self._links.close_all()
         while self._endings:
             await asyncio.gather(*self._endings, return_exceptions=True)
         if self._listening is not None:
@@ -197,7 +192,7 @@ class QuicTransport:
 
         binding = keyed_binding(key, self._identity.public_key, nonce, answer)
         link = QuicLink(connection, streams, Ends(key, binding, True, host), self._limits, on_end=ended)
-        self._keep(link)
+        self._links.keep(link)
         link.start(acceptor.accepted(link))
 
     def _source_host(self, target: str) -> str:
@@ -225,16 +220,10 @@ class QuicTransport:
             del self._sources[place]
             _hold(_close_source(source), self._endings)
 
-    def _keep(self, link: QueuedLink) -> None:
-        self._links.add(link)
-        self._quiet.clear()
-
     def _forget(self, link: QueuedLink) -> None:
-        self._links.discard(link)
+        self._links.forget(link)
         if isinstance(link, QuicLink):
             _hold(link.finished(), self._endings)
-        if not self._links:
-            self._quiet.set()
 
 
 def _hold(work: Coroutine[Any, Any, None], tasks: set[asyncio.Task[None]]) -> None:

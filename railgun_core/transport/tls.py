@@ -22,7 +22,7 @@ from railgun_core.transport.failures import dial_failure, listen_failure
 from railgun_core.transport.gate import Gate, Ticket
 from railgun_core.transport.hello import ALPN, NONCE_BYTES, PROOF_BYTES, TlsHello, Verdict, tls_binding
 from railgun_core.transport.link import Acceptor, CloseReason, DialFailure, Limits, Link, LinkHandler
-from railgun_core.transport.outqueue import CLOSE_S, Ends, QueuedLink
+from railgun_core.transport.outqueue import CLOSE_S, Ends, OpenLinks, QueuedLink
 from railgun_core.transport.tls_channel import READ_BYTES, TlsChannel
 from railgun_core.wire.records import Address, AddressKind
 
@@ -97,9 +97,7 @@ class TlsTransport:
         self._scratch = memoryview(bytearray(READ_BYTES))
         self._channels: set[TlsChannel] = set()
         self._handshakes: set[asyncio.Task[None]] = set()
-        self._links: set[QueuedLink] = set()
-        self._quiet = asyncio.Event()
-        self._quiet.set()
+        self._links = OpenLinks()
         self._closed = False
 
     @property
@@ -143,8 +141,10 @@ class TlsTransport:
             if (failure := dial_failure(error)) is None:
                 raise
             raise failure from None
-        link = TlsLink(channel, Ends(expected, hello.binding, False, address.host), self._limits, on_end=self._forget)
-        self._keep(link)
+        link = TlsLink(
+            channel, Ends(expected, hello.binding, False, address.host), self._limits, on_end=self._links.forget
+        )
+        self._links.keep(link)
         link.start(handler)
         return link
 
@@ -157,10 +157,7 @@ class TlsTransport:
         for task in self._handshakes:
             task.cancel()
         await asyncio.gather(*self._handshakes, return_exceptions=True)
-        for link in list(self._links):
-            link.close()
-        async with asyncio.timeout(2 * CLOSE_S):
-            await self._quiet.wait()
+        await self._links.close_all()
         for channel in list(self._channels):
             channel.abort()
         for _ in range(3):  # the loop gives the sockets back in its next turns
@@ -208,11 +205,11 @@ class TlsTransport:
 
         def ended(link: QueuedLink) -> None:
             ticket.give_back()
-            self._forget(link)
+            self._links.forget(link)
 
         channel.write(bytes((Verdict.OPEN,)))
         link = TlsLink(channel, Ends(key, hello.binding, True, host), self._limits, on_end=ended)
-        self._keep(link)
+        self._links.keep(link)
         link.start(acceptor.accepted(link))
 
     def _hello(self, channel: TlsChannel, identity: Identity) -> TlsHello:
@@ -226,15 +223,6 @@ class TlsTransport:
             return tls_binding(certificate, finished, client_nonce, server_nonce)
 
         return TlsHello(identity, secrets.token_bytes(NONCE_BYTES), bind)
-
-    def _keep(self, link: QueuedLink) -> None:
-        self._links.add(link)
-        self._quiet.clear()
-
-    def _forget(self, link: QueuedLink) -> None:
-        self._links.discard(link)
-        if not self._links:
-            self._quiet.set()
 
 
 def _listening_socket(host: str, port: int) -> socket.socket:

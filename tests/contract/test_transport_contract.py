@@ -31,7 +31,7 @@ from railgun_core.transport.tls import TlsTransport
 from railgun_core.wire.frames import FrameBatch, FrameType, frame
 from railgun_core.wire.records import Address, AddressKind
 
-WAIT_S = 10.0
+WAIT_S = 30.0
 ALICE, BOB, CAROL = (Identity(bytes((n,)) * 32) for n in (1, 2, 3))
 ROOT = Path(__file__).resolve().parents[2]
 
