@@ -166,4 +166,3 @@ class MemoryTransport:
         near.join(far)
         self._links.keep(far)
         far.start(self._acceptor.accepted(far))
-
