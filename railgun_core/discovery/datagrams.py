@@ -276,6 +276,8 @@ def decode_head(raw: bytes) -> Head:
         kind = Kind(reader.u8())
     except ValueError:
         raise MalformedFrame("kind") from None
+    if kind.is_question and len(raw) < MIN_QUESTION_BYTES:
+        raise MalformedFrame("question too short to be answered")
     return Head(kind, PublicKey(reader.take(32)), reader.u64(), reader.take(REQUEST_ID_BYTES))
 
 

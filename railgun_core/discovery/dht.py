@@ -261,10 +261,16 @@ class Dht:
 
     async def _place(self, record: Record) -> int:
         keys = keys_of(record, by_port=self.config.group_by_port)
-        return min(await asyncio.gather(*(self._place_at(key, record) for key in keys)))
+        copies: list[int] = []
+        nearest: list[ContactInfo] = []
+        for key in keys:
+            # Fewer than k nodes are the whole network, so they are right for the second key too.
+            if self._running and len(self.table) and not 0 < len(nearest) < self.config.k:
+                nearest = await self._crawler.nodes(key)
+            copies.append(await self._place_at(key, record, nearest))
+        return min(copies)
 
-    async def _place_at(self, key: bytes, record: Record) -> int:
-        nearest = await self._crawler.nodes(key) if self._running and len(self.table) else []
+    async def _place_at(self, key: bytes, record: Record, nearest: list[ContactInfo]) -> int:
         goal, here = int.from_bytes(key, "big"), int.from_bytes(self.dht_id, "big")
         copies = 0
         if len(nearest) < self.config.k or here ^ goal < int.from_bytes(nearest[-1].id, "big") ^ goal:

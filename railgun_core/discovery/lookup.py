@@ -61,7 +61,7 @@ class Lookup:
         self._candidates: dict[bytes, _Candidate] = {}
         self._hints: dict[bytes, list[int]] = {}  # per referrer: hints that answered, hints that failed
         self._paths = [_Path() for _ in range(max(1, min(paths, len(seeds))))]
-        self._asked = 0
+        self._asked = self._slow = self._answered = 0
         self._stopped = False
         for index, seed in enumerate(seeds):
             self._learn(self._paths[index % len(self._paths)], seed, b"")
@@ -72,8 +72,12 @@ class Lookup:
 
     @property
     def finished(self) -> bool:
-        """True when no path has anyone left to ask or to wait for. Ask for `questions()` before."""
-        return self._stopped or not any(path.in_flight for path in self._paths)
+        """True when no path has anyone left to ask or to wait for. Ask for `questions()` before.
+
+        The slow are not waited for, unless they are the majority: then the network is slow, not they.
+        """
+        waiting = any(path.in_flight for path in self._paths) or self._slow > self._answered
+        return self._stopped or not waiting
 
     def questions(self) -> list[ContactInfo]:
         """Whom to ask now. Each node is named once in the whole lookup."""
@@ -108,6 +112,7 @@ class Lookup:
         candidate = self._candidates.get(node_id)
         if candidate is not None and candidate.state is _State.ASKED:
             candidate.state = _State.SLOW
+            self._slow += 1
             self._paths[candidate.path].in_flight -= 1
 
     def failed(self, node_id: bytes) -> None:
@@ -164,6 +169,9 @@ class Lookup:
             return None
         if candidate.state is _State.ASKED:
             self._paths[candidate.path].in_flight -= 1
+        else:
+            self._slow -= 1
+        self._answered += state is _State.ANSWERED
         candidate.state = state
         for referrer in candidate.referrers:
             self._hints.setdefault(referrer, [0, 0])[state is _State.DEAD] += 1

@@ -28,10 +28,12 @@ from railgun_core.discovery.datagrams import (
     decode_message,
     encode_datagram,
 )
-from railgun_core.discovery.round_trips import RoundTrips
+from railgun_core.discovery.round_trips import START_S, RoundTrips
 
 MAX_OPEN = 2_048
 SECOND_WAIT_S = 0.8  # long, because no lookup waits for a repeated question
+BUSY_SECOND_WAIT_S = 2.5  # while answers come late: a starved machine at start-up, a full line
+_BUSY_FOR_S = 10.0
 _GIVEN_UP_REMEMBERED = 256
 TOKEN_LIFE_S = 590.0  # the answerer keeps a token for 600 to 1,200 s
 _TOKENS_REMEMBERED = 4_096
@@ -79,6 +81,7 @@ class Questions:
         self._open: dict[bytes, _Open] = {}
         self._given_up: OrderedDict[bytes, _Open] = OrderedDict()
         self._closed = False
+        self._busy_until_s = 0.0
         self._tokens: OrderedDict[Endpoint, tuple[bytes, float]] = OrderedDict()
         self.round_trips = RoundTrips()
         self.clock_offsets_s: deque[float] = deque(maxlen=64)
@@ -89,7 +92,7 @@ class Questions:
         return len(self._open)
 
     def ask(self, asking: Asking) -> None:
-        """Send a question. Exactly one of on_answer and on_failed follows, within 1.2 s."""
+        """Send a question. Exactly one of on_answer and on_failed follows, within 3 s."""
         question = _Open(asking)
         if self._closed or len(self._open) >= MAX_OPEN:
             asyncio.get_running_loop().call_soon(asking.on_failed)
@@ -153,7 +156,7 @@ class Questions:
         now = self._clock()
         self._remember_token(source, answer.token, now.mono_s)
         self._close(question)
-        self.round_trips.sample(source, now.mono_s - question.sent_s)
+        self._timed(source, now.mono_s - question.sent_s, now.mono_s)
         if isinstance(answer, Challenge):
             if question.challenged:
                 self._gone(question)
@@ -165,10 +168,19 @@ class Questions:
         self.on_alive(who, answer)
         question.asking.on_answer(who, answer)
 
+    def _timed(self, endpoint: Endpoint, seconds: float, now_s: float) -> None:
+        self.round_trips.sample(endpoint, seconds)
+        if seconds >= START_S:
+            self._busy_until_s = now_s + _BUSY_FOR_S
+
+    def _second_wait_s(self) -> float:
+        return BUSY_SECOND_WAIT_S if self._clock().mono_s < self._busy_until_s else SECOND_WAIT_S
+
     def _too_late(self, question: _Open, who: ContactInfo, answer: Answer) -> None:
         """Nobody waits for it any more, but it shows that the node lives and how slow things are."""
         if question.asking.expected_id in (None, who.id):
-            self.round_trips.sample(who.endpoint, self._clock().mono_s - question.sent_s)
+            now_s = self._clock().mono_s
+            self._timed(who.endpoint, now_s - question.sent_s, now_s)
             self.on_alive(who, answer)
 
     def close(self) -> None:
@@ -201,7 +213,7 @@ class Questions:
     def _late(self, question: _Open) -> None:
         if not question.repeated:
             question.repeated = True
-            question.timer = asyncio.get_running_loop().call_later(SECOND_WAIT_S, self._late, question)
+            question.timer = asyncio.get_running_loop().call_later(self._second_wait_s(), self._late, question)
             self._send(question.datagram, question.asking.endpoint)
             question.asking.on_slow()
             return
