@@ -33,10 +33,10 @@ class BenchRelayOptions:
 
 @dataclass(frozen=True, slots=True)
 class BenchTransportOptions:
-    """Frames of `frame_bytes` through each transport and a bare TCP socket, in turn, `rounds` times."""
+    """Envelope frames through each transport and a bare TCP socket, in turn, `rounds` times."""
 
     transports: tuple[str, ...] = TRANSPORTS
-    frame_bytes: int = 4_096
+    size: SizeClass = SizeClass.MEDIUM
     seconds: float = 2.0
     rounds: int = 3
     json: bool = False
@@ -44,8 +44,6 @@ class BenchTransportOptions:
     def __post_init__(self) -> None:
         _one_of("--transport", self.transports, TRANSPORTS)
         _bounded(self.seconds, self.rounds)
-        if not 64 <= self.frame_bytes <= 65_536:
-            raise UsageError(f"--frame-bytes must be between 64 and 65,536, not {self.frame_bytes}.")
 
 
 def _bounded(seconds: float, rounds: int) -> None:

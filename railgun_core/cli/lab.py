@@ -118,13 +118,15 @@ def relay(place: Place, transport: str | None, size: str, vs: str | None, **give
 
 @bench.command("transport")
 @click.option("--transport", metavar="quic,tls", help="Which ones. [default: both]")
-@click.option("--frame-bytes", type=int, default=_TRANSPORT.frame_bytes, show_default=True)
+@click.option("--size", type=click.Choice(list(SIZES)), default="medium", show_default=True, help="Of an envelope.")
 @click.option("--seconds", type=float, default=_TRANSPORT.seconds, show_default=True, help="Of each run.")
 @click.option("--rounds", type=int, default=_TRANSPORT.rounds, show_default=True)
 @common
-def bench_transport(place: Place, transport: str | None, **given: Any) -> int:
+def bench_transport(place: Place, transport: str | None, size: str, **given: Any) -> int:
     """CPU time a frame through each transport and through bare TCP."""
-    options = BenchTransportOptions(transports=_list(transport) or _TRANSPORT.transports, json=place.json, **given)
+    options = BenchTransportOptions(
+        transports=_list(transport) or _TRANSPORT.transports, size=SIZES[size], json=place.json, **given
+    )
     from railgun_core.bench.transport import run
 
     _quiet()
@@ -135,7 +137,7 @@ def bench_transport(place: Place, transport: str | None, **given: Any) -> int:
 @click.option("--peers", type=click.IntRange(2, 2_000), default=100, show_default=True)
 @click.option("--dead-share", type=click.FloatRange(0, 0.9), default=0.2, show_default=True, help="Of the contacts.")
 @click.option("--rtt-ms", type=click.FloatRange(0, 2_000), default=80.0, show_default=True, help="Emulated round trip.")
-@click.option("--lookups", type=click.IntRange(1, 100_000), default=200, show_default=True)
+@click.option("--lookups", type=click.IntRange(2, 100_000), default=200, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 @common
 def bench_dht(place: Place, **given: Any) -> int:
