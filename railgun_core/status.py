@@ -83,7 +83,7 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 class DutyStatus(msgspec.Struct, frozen=True):
-    """One duty of this relay. `tag` is the short form people see; `seat` None means standby."""
+    """One duty of this relay. `tag` is the short form people see, `tag_id` the whole; `seat` None means standby."""
 
     tag: str
     epoch: int
@@ -97,6 +97,7 @@ class DutyStatus(msgspec.Struct, frozen=True):
     envelopes_per_s: float
     envelopes: int
     held: int
+    tag_id: str = ""
 
 
 class RoomStatus(msgspec.Struct, frozen=True):

@@ -62,7 +62,7 @@ def tray_or_node(place: Place) -> int:
 
 
 def _run(config: Config) -> int:
-    from railgun_core.engine import run
+    from railgun_core.local_api.service import run
 
     for name in config.unknown_keys:
         click.echo(f"railgun: config.toml has {name!r}, which this version does not know; it is left alone.", err=True)

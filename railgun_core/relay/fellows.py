@@ -1,6 +1,8 @@
 """Links to the other relays of one's committees: at most one per peer, shared by all common duties.
 
 When both sides dialled at once, the link that the smaller peer id dialled stays; both sides come to the same answer.
+A second link by the same side replaces the first: who dials again has lost the old one, even if this side has not
+noticed yet.
 """
 
 from __future__ import annotations
@@ -58,8 +60,11 @@ class Fellows:
         if fellow.link is None or fellow.link == link:
             fellow.link, fellow.dialled_by_me = link, dialled_by_me
             return None
+        if fellow.dialled_by_me == dialled_by_me:
+            worse, fellow.link = fellow.link, link
+            return worse
         better_is_mine = self.own < peer_id
-        if dialled_by_me == better_is_mine and fellow.dialled_by_me != better_is_mine:
+        if dialled_by_me == better_is_mine:
             worse, fellow.link, fellow.dialled_by_me = fellow.link, link, dialled_by_me
         else:
             worse = link

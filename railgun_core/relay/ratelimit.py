@@ -28,6 +28,6 @@ class TokenBucket:
         self._level = min(self.burst, self._level + units)
 
     def retry_after_ms(self, wanted: int) -> int:
-        """When `wanted` (at most the burst) will be there."""
+        """When `wanted` (at most the burst) will be there, rounded up: who waits that long is not refused again."""
         missing = min(wanted, self.burst) - self._level
-        return max(1, int(missing / self.rate_per_s * 1000)) if missing > 0 else 0
+        return 1 + int(missing / self.rate_per_s * 1000) if missing > 0 else 0

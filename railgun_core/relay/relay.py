@@ -85,6 +85,7 @@ class Relay:
         self.limits = limits
         self.duties: dict[TagHandle, Duty] = {}
         self.rotations = 0
+        self._retired_totals = (0, 0)
         self.timers: Timers[tuple[str, TagHandle]] = Timers()
 
     def restore(self, replay: Iterable[ReplayAdd]) -> None:
@@ -92,6 +93,12 @@ class Relay:
         for entry in replay:
             ids = (MsgId(entry.ids[at : at + 16]) for at in range(0, len(entry.ids), 16))
             self._remembered.setdefault(entry.tag, []).extend(ids)
+
+    def carried(self) -> tuple[int, int]:
+        """Envelopes taken in, and bytes sent on, since start."""
+        envelopes, relayed_bytes = self._retired_totals
+        envelopes += sum(duty.envelopes for duty in self.duties.values())
+        return envelopes, relayed_bytes + sum(duty.relayed_bytes for duty in self.duties.values())
 
     # ------------------------------------------------------------ links
 
@@ -412,6 +419,8 @@ class Relay:
 
     def _retire(self, duty: Duty, out: list[Effect]) -> None:
         del self.duties[duty.handle]
+        envelopes, relayed_bytes = self._retired_totals
+        self._retired_totals = (envelopes + duty.envelopes, relayed_bytes + duty.relayed_bytes)
         sessions: list[Session] = [*duty.members.values(), *duty.replicas.values()]
         for session in sessions:
             state = self._links.get(session.link)

@@ -70,7 +70,7 @@ class Sync:
 
 def encode_item(sender: MemberId, item: Item) -> bytes:
     """An item as envelope content."""
-    sent_ms = int(item.at_s * 1000)
+    sent_ms = round(item.at_s * 1000)
     head = bytes((Kind.ITEM,)) + sender + u64(item.seq) + u64(sent_ms)
     return head + u16(item.part) + u16(item.parts) + item.body
 

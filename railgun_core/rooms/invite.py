@@ -45,7 +45,9 @@ def _key(room_root: bytes) -> Identity:
 
 
 def encode_invite(invite: Invite) -> str:
-    """The link. UsageError when the name is too long."""
+    """The link. UsageError when the name is too long, or has characters that do not print."""
+    if not invite.name.isprintable():
+        raise UsageError("a room's name has no control characters or line breaks", code="bad-name")
     name = invite.name.encode("utf-8")
     if not 0 < len(name) <= 120:
         raise UsageError("a room's name has 1 to 120 bytes", code="bad-name")

@@ -58,6 +58,11 @@ class Room:
         """Whether no member has answered yet."""
         return self.put.membership is Membership.JOINING
 
+    @property
+    def left(self) -> bool:
+        """Whether this person has left."""
+        return self.put.membership is Membership.LEFT
+
     def become(self, membership: Membership) -> RoomPut:
         """The room's row with another state."""
         self.put = replace(self.put, membership=membership)

@@ -1,0 +1,106 @@
+"""The sockets of one engine: DHT and TLS share a port number (UDP and TCP), QUIC has its own UDP port.
+
+A port that was free at the first start is remembered, so that a router's rule stays right. A port that a person
+named and that is taken is an error; a remembered one that is taken gives way to a free one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from railgun_core.base.errors import EnvironmentFailure
+from railgun_core.base.keys import Identity
+from railgun_core.changes import SettingPut
+from railgun_core.config import Config
+from railgun_core.discovery.dht import Dht
+from railgun_core.transport.link import Acceptor, Transport
+from railgun_core.transport.quic import QuicTransport
+from railgun_core.transport.tls import TlsTransport
+from railgun_core.wire.records import Address, AddressKind
+
+TRIES = 8  # to find a number that is free for both UDP and TCP
+
+
+@dataclass(slots=True)
+class Ports:
+    """What is bound."""
+
+    dht: int
+    quic: int | None
+    tls: int | None
+    dial_order: list[tuple[AddressKind, Transport]] = field(default_factory=list)
+
+    def addresses(self, host: str) -> tuple[Address, ...]:
+        """What goes into the record: the transports in order of preference, then the DHT."""
+        ports = {AddressKind.QUIC: self.quic, AddressKind.TLS: self.tls}
+        found = [Address(kind, host, port) for kind, _ in self.dial_order if (port := ports[kind]) is not None]
+        return (*found, Address(AddressKind.DHT, host, self.dht))
+
+    def remembered(self) -> tuple[SettingPut, ...]:
+        """The numbers, for the next start."""
+        rows = [SettingPut("port", str(self.dht))]
+        if self.quic is not None:
+            rows.append(SettingPut("quic_port", str(self.quic)))
+        return tuple(rows)
+
+    async def close(self) -> None:
+        """Close the transports; the DHT is closed by its owner."""
+        for _, transport in self.dial_order:
+            await transport.close()
+
+
+async def bind_ports(
+    config: Config, identity: Identity, *, acceptor: Acceptor, dht: Dht, settings: Mapping[str, str]
+) -> Ports:
+    """Bind everything. EnvironmentFailure `port-taken` when a named port is not free."""
+    host, named = config.listen.host, config.listen.port
+    remembered = _number(settings.get("port"))
+    candidates = [named] if named else [*([remembered] if remembered else []), *[0] * TRIES]
+    for index, port in enumerate(candidates):
+        last = index == len(candidates) - 1
+        try:
+            ports = await _bind_pair(config, identity, host, port, acceptor, dht)
+        except EnvironmentFailure:
+            if last:
+                raise
+            continue
+        if "quic" in config.transports:
+            await _bind_quic(ports, identity, host, acceptor, _number(settings.get("quic_port")) or 0)
+        order = {"quic": AddressKind.QUIC, "tls": AddressKind.TLS}
+        ranks = [order[name] for name in config.transports]
+        ports.dial_order.sort(key=lambda pair: ranks.index(pair[0]))
+        return ports
+    raise EnvironmentFailure("no port is free for both UDP and TCP", code="port-taken")
+
+
+async def _bind_pair(config: Config, identity: Identity, host: str, port: int, acceptor: Acceptor, dht: Dht) -> Ports:
+    async with contextlib.AsyncExitStack() as undo:
+        ports = Ports(dht=0, quic=None, tls=None)
+        if "tls" in config.transports:
+            tls = TlsTransport(identity)
+            undo.push_async_callback(tls.close)
+            ports.tls = port = (await tls.listen(host, port, acceptor)).port
+            ports.dial_order.append((AddressKind.TLS, tls))
+        ports.dht = await dht.start(host, port)
+        undo.pop_all()
+        return ports
+
+
+async def _bind_quic(ports: Ports, identity: Identity, host: str, acceptor: Acceptor, wanted: int) -> None:
+    for port in dict.fromkeys((wanted, 0)):
+        quic = QuicTransport(identity)
+        try:
+            ports.quic = (await quic.listen(host, port, acceptor)).port
+        except EnvironmentFailure:
+            await quic.close()
+            if port == 0:
+                raise
+            continue
+        ports.dial_order.append((AddressKind.QUIC, quic))
+        return
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text is not None and text.isdigit() and 0 < int(text) < 65_536 else None

@@ -1,0 +1,69 @@
+"""What `doctor` asks a running engine: each answer is measured now, not remembered."""
+
+from __future__ import annotations
+
+import time
+
+from railgun_core.base.errors import EnvironmentFailure
+from railgun_core.engine.engine import Engine
+from railgun_core.local_api.messages import Check
+from railgun_core.transport.iroh_glue import IS_FAST
+
+CLOCK_LIMIT_S = 120  # protocol.md 9
+
+
+async def checks(engine: Engine) -> tuple[Check, ...]:
+    """One Check for each thing; never raises."""
+    return (await _disk(engine), _contacts(engine), _relays(engine), _clock(engine), _sockets(engine), _quic(engine))
+
+
+async def _disk(engine: Engine) -> Check:
+    began_s = time.perf_counter()
+    try:
+        await engine.store.commit(())
+    except EnvironmentFailure as failure:
+        return Check("database", False, failure.detail)
+    if engine.save_failure is not None:
+        return Check("database", False, engine.save_failure.detail)
+    repaired = f" {engine.store.repaired}" if engine.store.repaired else ""
+    return Check(
+        "database", True, f"The database answers in {(time.perf_counter() - began_s) * 1000:.1f} ms.{repaired}"
+    )
+
+
+def _contacts(engine: Engine) -> Check:
+    count = engine.dht.contacts
+    if count:
+        return Check("peers", True, f"{count} peers answer.")
+    if not engine.config.bootstrap and not engine.config.lan:
+        return Check("peers", True, "No peer is configured, so this one waits for others to come.")
+    return Check("peers", False, "No peer answers; check the network and the bootstrap addresses.")
+
+
+def _relays(engine: Engine) -> Check:
+    groups, size = engine.node.view.groups, engine.node.config.committee_size
+    relays = len(engine.node.view)
+    if not relays:
+        return Check("relays", False, "No relay is known, so rooms cannot send; this one offers none either.")
+    young = "" if groups >= 3 * size else " A young network: its protection is weak."
+    return Check("relays", True, f"{relays} relays in {groups} address groups are known.{young}")
+
+
+def _clock(engine: Engine) -> Check:
+    offset_s = engine.dht.clock_offset_s()
+    if offset_s is None:
+        return Check("clock-of-peers", True, "Fewer than eight peers have told the time, so it was not compared.")
+    good = abs(offset_s) <= CLOCK_LIMIT_S
+    return Check("clock-of-peers", good, f"The clock differs from the peers' by {abs(offset_s):.0f} s.")
+
+
+def _sockets(engine: Engine) -> Check:
+    open_links = sum(engine.links.by_transport().values())
+    names = " and ".join(transport.name for _, transport in engine.ports.dial_order)
+    return Check("links", True, f"Listening by {names}; {open_links} links are open.")
+
+
+def _quic(engine: Engine) -> Check:
+    if engine.ports.quic is None:
+        return Check("quic", True, "QUIC is switched off.")
+    return Check("quic", True, "QUIC writes quickly." if IS_FAST else "QUIC works, but slowly: another iroh was found.")

@@ -1,0 +1,51 @@
+"""`railgun node`: an engine and its local API in this process, until a signal ends them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import signal
+import sys
+
+from railgun_core.config import Config
+from railgun_core.engine.engine import Engine
+from railgun_core.local_api.server import ApiServer
+from railgun_core.local_api.verbs import Verbs
+from railgun_core.logs import start_logs
+
+
+def run(config: Config) -> int:
+    """Serve until SIGINT or SIGTERM; the exit status. RailGunError when it cannot start."""
+    if sys.platform == "win32":
+        # A Proactor loop stops receiving UDP after one unreachable peer (cpython gh-91227).
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            return runner.run(serve(config))
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(serve(config))
+
+
+async def serve(config: Config) -> int:
+    """One engine with its API. Started in order, stopped in reverse."""
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):  # Windows: the runner turns Ctrl-C into a cancel
+            loop.add_signal_handler(name, ended.set)
+    log = start_logs(config.data_dir, level=config.log_level)
+    engine = Engine(config)
+    server = ApiServer(Verbs(engine, log).handlers())
+    try:
+        await engine.start()
+        await server.start(config.data_dir)
+        # What start-up made stays for good: keep the collector from walking it again and again.
+        gc.collect()
+        gc.freeze()
+        await ended.wait()
+    finally:
+        await server.close()
+        await engine.stop()
+        log.close()
+    return 0
