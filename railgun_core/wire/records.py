@@ -128,7 +128,7 @@ class PeerBody:
         if roles & ~int(~PeerRole(0)):
             raise MalformedFrame("roles")
         software = reader.text8(40)
-        if not software.isascii():
+        if not (software.isascii() and software.isprintable()):
             raise MalformedFrame("software")
         low, high = reader.u8(), reader.u8()
         introducers = tuple(PeerId(reader.take(32)) for _ in range(reader.count(MAX_INTRODUCERS)))
