@@ -15,6 +15,7 @@ from railgun_core.committee.selection import Candidate, Committee, eligible, sel
 from railgun_core.wire.records import PeerBody, PeerRole, Record, group_of
 
 MAX_RELAYS = 20_000
+MAX_CACHED = 1_024  # committees; anybody may ask for any tag, so what is kept has a bound
 
 
 class RelayView:
@@ -67,10 +68,12 @@ class RelayView:
         return bool(gone)
 
     def committee(self, tag: Tag, epoch: int, *, size: int, clock: EpochClock) -> Committee:
-        """The committee of a tag as this view gives it; cached until the view changes."""
+        """The committee of a tag as this view gives it; cached until the view changes, the last MAX_CACHED."""
         key = (tag, epoch, size)
         found = self._cache.get(key)
         if found is None:
+            if len(self._cache) >= MAX_CACHED:
+                del self._cache[next(iter(self._cache))]
             pool = eligible(self._candidates.values(), epoch_start_s=clock.start_s(epoch), size=size)
             found = self._cache[key] = select_committee(tag, epoch, pool, size)
         return found
