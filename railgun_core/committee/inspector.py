@@ -34,22 +34,25 @@ def inspect(
     """Draw a committee again from raw records and compare it with the roster that was claimed.
 
     `records` begins with those of the claimed seats and standbys, in order, as `RelayView.evidence` gives them.
-    A record that does not verify is left out, and its seat named. Never raises for bad records. `at_s` is when the
-    committee was computed: a record that was not live then does not count.
+    A record that does not verify is left out, and its seat named; so is a second record of one peer. Never raises for
+    bad records. `at_s` is when the committee was computed: a record that was not live then does not count.
     """
     claimed = min(size + STANDBYS, len(records))
-    candidates: list[Candidate] = []
+    candidates: dict[PeerId, Candidate] = {}
     differences: list[str] = []
     for index, raw in enumerate(records):
         place = seat_name(index, size) if index < claimed else f"record {index + 1}"
         try:
-            candidates.append(_candidate(raw, by_port=by_port, at_s=at_s))
+            candidate = _candidate(raw, by_port=by_port, at_s=at_s)
         except MalformedFrame as error:
             differences.append(f"{place} no longer verifies: {error.detail}")
-    pool = eligible(candidates, epoch_start_s=clock.start_s(epoch), size=size)
+            continue
+        if candidates.setdefault(candidate.peer_id, candidate) is not candidate:
+            differences.append(f"{place} is a second record of one peer")
+    pool = eligible(candidates.values(), epoch_start_s=clock.start_s(epoch), size=size)
     committee = select_committee(tag, epoch, pool, size)
     if not differences:
-        differences = _compare(committee, [candidate.peer_id for candidate in candidates[:claimed]])
+        differences = _compare(committee, list(candidates)[:claimed])
     return Finding(committee, tuple(differences))
 
 

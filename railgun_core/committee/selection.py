@@ -9,6 +9,8 @@ Ravishankar, "Using Name-Based Mappings to Increase Hit Rates", 1998; PROTOCOL.m
 
 from __future__ import annotations
 
+import bisect
+import functools
 import hashlib
 import heapq
 from collections.abc import Iterable, Sequence
@@ -16,7 +18,7 @@ from dataclasses import dataclass
 
 from railgun_core.base.errors import UsageError
 from railgun_core.base.hashing import tagged_hash, u64
-from railgun_core.base.ids import Group, PeerId, Tag, group_key
+from railgun_core.base.ids import DHT_ID_BYTES, Group, PeerId, Tag, group_key
 
 WINDOW_GROUPS = 16
 SIZE_DEFAULT = 5
@@ -109,55 +111,90 @@ def eligible(candidates: Iterable[Candidate], *, epoch_start_s: float, size: int
 def select_committee(tag: Tag, epoch: int, candidates: Sequence[Candidate], size: int) -> Committee:
     """The committee of a tag: same input, same answer on every machine, whatever the order of `candidates`.
 
-    size: 3..7. Fewer seats when there are fewer relays, down to none. Cost: one ring distance per group and seat,
-    about 3 ms at 1,000 groups. UsageError for a size outside its limits.
+    size: 3..7. Fewer seats when there are fewer relays, down to none. Cost: one sort of the groups' places, about
+    1 ms at 1,000 groups. UsageError for a size outside its limits.
     """
-    if not SIZE_MIN <= size <= SIZE_MAX:
-        raise UsageError(f"a committee has {SIZE_MIN} to {SIZE_MAX} seats, not {size}")
     return _draw(tag, epoch, committee_seed(tag, epoch), candidates, size)
 
 
 def select_committee_for_room(room_id: str, epoch: int, pool: Sequence[Candidate], size: int) -> tuple[PeerId, ...]:
-    """The seed document's form: by room id instead of tag. Public ids are predictable, so rooms use tags."""
+    """The seed document's form: by room id instead of tag. Public ids are predictable, so rooms use tags.
+
+    UsageError for a size outside its limits or an id of more than 65,535 bytes.
+    """
     name = room_id.encode("utf-8")
+    if len(name) > 0xFFFF:
+        raise UsageError("a room id has at most 65,535 bytes")
     seed = hashlib.sha256(len(name).to_bytes(2, "big") + name + u64(epoch)).digest()
     return _draw(Tag(seed), epoch, seed, pool, size).members
 
 
 def _draw(tag: Tag, epoch: int, seed: bytes, candidates: Sequence[Candidate], size: int) -> Committee:
+    if not SIZE_MIN <= size <= SIZE_MAX:
+        raise UsageError(f"a committee has {SIZE_MIN} to {SIZE_MAX} seats, not {size}")
+    groups = {candidate.peer_id: candidate.group for candidate in candidates}
+    if len(groups) < len(candidates):
+        # A peer that is named twice counts once, in the lower of its groups whatever the order.
+        lowest_last = sorted(candidates, key=lambda candidate: candidate.group, reverse=True)
+        groups = {candidate.peer_id: candidate.group for candidate in lowest_last}
     by_group: dict[Group, list[PeerId]] = {}
-    for candidate in candidates:
-        by_group.setdefault(candidate.group, []).append(candidate.peer_id)
-    ring = {group: int.from_bytes(group_key(group), "big") for group in by_group}
-    unseated = set(by_group)
+    for peer_id, group in groups.items():
+        by_group.setdefault(group, []).append(peer_id)
+    ring = {_place(group): group for group in by_group}
+    unseated = sorted(ring)
     taken: set[PeerId] = set()
     holders: list[SeatHolder] = []
-    for seat in range(min(size + STANDBYS, len({c.peer_id for c in candidates}))):
+    for seat in range(min(size + STANDBYS, len(groups))):
         repeated = not unseated
-        pool = unseated or {g for g, peers in by_group.items() if any(p not in taken for p in peers)}
+        pool = unseated or sorted(at for at, g in ring.items() if any(p not in taken for p in by_group[g]))
         holder = _fill_seat(seed, seat, pool, by_group, ring, taken, repeated=repeated)
         holders.append(holder)
         taken.add(holder.peer_id)
-        unseated.discard(holder.group)
+        if not repeated:
+            unseated.remove(_place(holder.group))
     return Committee(tag, epoch, seed, size, tuple(holders[:size]), tuple(holders[size:]))
 
 
 def _fill_seat(
     seed: bytes,
     seat: int,
-    pool: set[Group],
+    pool: list[int],
     by_group: dict[Group, list[PeerId]],
-    ring: dict[Group, int],
+    ring: dict[int, Group],
     taken: set[PeerId],
     *,
     repeated: bool,
 ) -> SeatHolder:
     target = int.from_bytes(seat_target(seed, seat), "big")
-    window = heapq.nsmallest(WINDOW_GROUPS, pool, key=lambda group: ring[group] ^ target)
+    window = [ring[place] for place in _nearest(pool, target)]
     group = min(window, key=lambda g: _ticket(seed, bytes((seat,)) + g))
     free = [peer_id for peer_id in by_group[group] if peer_id not in taken]
     peer_id = min(free, key=lambda p: _ticket(seed, b"p" + p))
     return SeatHolder(seat, peer_id, group, window.index(group), len(window), len(free), repeated)
+
+
+def _nearest(places: list[int], target: int) -> list[int]:
+    """The window: of the sorted `places` those XOR-nearest to a target, nearest first.
+
+    All that share a prefix with the target are nearer than all that do not, so the block of the longest prefix that
+    still fills the window holds it, and only that block is ranked.
+    """
+    low, high, bits = 0, len(places), 8 * DHT_ID_BYTES
+    while bits:
+        bits -= 1
+        start = target >> bits << bits
+        first = bisect.bisect_left(places, start, low, high)
+        last = bisect.bisect_left(places, start + (1 << bits), first, high)
+        if last - first < WINDOW_GROUPS:
+            break
+        low, high = first, last
+    return heapq.nsmallest(WINDOW_GROUPS, places[low:high], key=lambda place: place ^ target)
+
+
+@functools.lru_cache(maxsize=32_768)
+def _place(group: Group) -> int:
+    """A group's place on the ring; kept, because every committee of an epoch asks for all of them."""
+    return int.from_bytes(group_key(group), "big")
 
 
 def _ticket(seed: bytes, value: bytes) -> bytes:
