@@ -349,4 +349,4 @@ def default_data_dir() -> Path:
     """Where an engine's data lies when nobody says otherwise: the platform's place for a program's data."""
     from platformdirs import user_data_path
 
-    return user_data_path("railgun", appauthor=False)
+    return user_data_path("railgun-relay", appauthor=False)

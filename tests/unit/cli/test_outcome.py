@@ -125,9 +125,9 @@ def test_the_node_gets_the_options_of_the_command_line(
     cli: Cli, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
-    engine = types.ModuleType("railgun_core.engine")
+    engine = types.ModuleType("railgun_core.local_api.service")
     engine.run = lambda config: seen.append(config) or 0  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "railgun_core.engine", engine)
+    monkeypatch.setitem(sys.modules, "railgun_core.local_api.service", engine)
     data_dir.mkdir()
     (data_dir / "config.toml").write_text("epoch_s = 60\nlan = false\nfrom_the_future = 1\n")
     bootstrap = ["--bootstrap", "127.0.0.1:7001", "--bootstrap", "127.0.0.1:7002"]
@@ -168,13 +168,13 @@ def test_a_bad_report_ends_with_1(
 
 
 def test_a_mistake_of_ours_is_one_sentence_with_its_place(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = types.ModuleType("railgun_core.engine")
+    broken = types.ModuleType("railgun_core.local_api.service")
 
     def run(_: object) -> int:
         raise ZeroDivisionError("secret")
 
     broken.run = run  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "railgun_core.engine", broken)
+    monkeypatch.setitem(sys.modules, "railgun_core.local_api.service", broken)
     ran = cli("node")
     assert ran.status == 1
     assert ran.err.startswith("railgun: A mistake in this program: ZeroDivisionError at test_outcome.py:")
