@@ -75,7 +75,10 @@ class Inbox:
         self.last = max(self.last, item.seq)
         if item.seq < self.expected and self.known:
             return []
-        if item.seq in self.ahead or len(self.ahead) >= MAX_AHEAD:
+        if item.seq in self.ahead:
+            return []
+        # The one that everything waits for is never dropped: it is what makes room.
+        if len(self.ahead) >= MAX_AHEAD and item.seq != self.expected:
             return []
         self.ahead[item.seq] = item
         return self._ready()
