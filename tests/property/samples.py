@@ -1,0 +1,179 @@
+"""One or more valid objects of every kind that is decoded, as hypothesis strategies and as fixed samples."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import strategies as st
+
+from railgun_core.base.ids import MemberId, MsgId, PeerId, Tag, TagHandle
+from railgun_core.base.keys import Identity
+from railgun_core.changes import Item, Membership
+from railgun_core.rooms.content import Entry, Mood, Sync, encode_item, encode_sync
+from railgun_core.rooms.invite import Invite
+from railgun_core.wire.frames import (
+    Ack,
+    Bye,
+    ControlFrame,
+    Got,
+    Have,
+    Misdirected,
+    Nack,
+    Open,
+    Opened,
+    Ping,
+    Pong,
+    Pull,
+    Refusal,
+    Refused,
+    Role,
+    Slice,
+    Want,
+)
+from railgun_core.wire.records import Address, AddressKind, AnnouncementBody, PeerBody, PeerRole, Record, sign_record
+
+U8, U16, U32, U64 = (st.integers(0, 2**bits - 1) for bits in (8, 16, 32, 64))
+HANDLES = st.binary(min_size=8, max_size=8).map(TagHandle)
+TAGS = st.binary(min_size=32, max_size=32).map(Tag)
+PEER_IDS = st.binary(min_size=32, max_size=32).map(PeerId)
+MSG_IDS = st.lists(st.binary(min_size=16, max_size=16).map(MsgId), max_size=20).map(tuple)
+KEYS = st.sampled_from([b"", b"m" * 32])
+PORTS = st.integers(1, 65_535)
+HOSTS = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)).map(str)
+
+FRAMES: dict[str, st.SearchStrategy[ControlFrame]] = {
+    "Open": st.builds(
+        Open,
+        TAGS,
+        U64,
+        st.sampled_from(Role),
+        st.sampled_from(Slice),
+        st.sampled_from([b"", b"s" * 64]),
+        st.binary(max_size=512),
+    ),
+    "Opened": st.builds(Opened, HANDLES, U8, U8, U32, U32),
+    "Refused": st.builds(Refused, HANDLES, st.sampled_from(Refusal), U32),
+    "Misdirected": st.builds(Misdirected, HANDLES, st.lists(st.binary(max_size=200), max_size=32).map(tuple)),
+    "Ack": st.builds(Ack, HANDLES, U64, U64, U8, U8),
+    "Nack": st.builds(Nack, HANDLES, st.sampled_from(Refusal), U32, MSG_IDS),
+    "Got": st.builds(Got, HANDLES, U64),
+    "Have": st.builds(Have, HANDLES, U64, MSG_IDS),
+    "Want": st.builds(Want, HANDLES, MSG_IDS),
+    "Pull": st.builds(Pull, HANDLES, U64),
+    "Ping": st.builds(Ping, U64),
+    "Pong": st.builds(Pong, U64),
+    "Bye": st.builds(Bye, HANDLES),
+}
+ANY_FRAME = st.one_of(*FRAMES.values())
+
+ADDRESSES = st.builds(Address, st.sampled_from(AddressKind), HOSTS, PORTS)
+SOFTWARE = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=40)
+PEER_BODIES = st.builds(
+    PeerBody,
+    st.lists(ADDRESSES, max_size=4).map(tuple),
+    st.integers(0, 127).map(PeerRole),
+    SOFTWARE,
+    st.just(1),
+    st.integers(1, 255),
+    st.lists(PEER_IDS, max_size=3).map(tuple),
+    KEYS,
+    KEYS,
+    st.binary(max_size=200),
+)
+ANNOUNCEMENTS = st.builds(AnnouncementBody, TAGS, U64, U8, U16, st.lists(PEER_IDS, max_size=10).map(tuple))
+
+SEQUENCES = st.integers(1, 2**62 - 1)
+COUNTS = st.integers(0, 2**62 - 1)
+MEMBERS = st.binary(min_size=8, max_size=8).map(MemberId)
+SYNCS = st.builds(
+    Sync,
+    MEMBERS,
+    st.sampled_from(Mood),
+    COUNTS,
+    COUNTS,
+    st.lists(st.builds(Entry, MEMBERS, st.sampled_from(Membership), COUNTS), max_size=20).map(tuple),
+)
+
+
+@st.composite
+def items(draw: st.DrawFn) -> Item:
+    """A valid item, sent at a whole millisecond of the years 1970 to 2500."""
+    parts = draw(st.integers(1, 256))
+    at_s = draw(st.integers(0, 16_725_225_600_000)) / 1000
+    return Item(draw(SEQUENCES), draw(st.integers(0, parts - 1)), parts, draw(st.binary(max_size=300)), at_s)
+
+
+NAMES = st.text(min_size=1, max_size=60).filter(lambda name: name.isprintable() and len(name.encode()) <= 120)
+INVITES = st.builds(
+    Invite,
+    st.binary(min_size=32, max_size=32),
+    NAMES,
+    st.integers(1, 2**64 - 1),
+    st.lists(st.tuples(HOSTS, PORTS), max_size=4).map(tuple),
+)
+
+
+def frame_samples() -> dict[str, tuple[bytes, ...]]:
+    """Encoded frames of every kind."""
+    handle, ids = TagHandle(b"handle-8"), tuple(MsgId(bytes((n,)) * 16) for n in range(3))
+    samples: tuple[tuple[ControlFrame, ...], ...] = (
+        (
+            Open(Tag(b"t" * 32), 3_000_000, Role.MEMBER, Slice.PUSH, b"s" * 64, b"token"),
+            Open(Tag(b"t" * 32), 0, Role.RELAY, Slice.QUIET, b""),
+        ),
+        (Opened(handle, 1, 5, 200, 400),),
+        (Refused(handle, Refusal.RATE, 250),),
+        (Misdirected(handle, (b"r" * 300, b"", b"x" * 1_000)), Misdirected(handle, ())),
+        (Ack(handle, 10, 9, 3, 5),),
+        (Nack(handle, Refusal.FULL, 100, ids), Nack(handle, Refusal.SIZE, 0, ())),
+        (Got(handle, 7),),
+        (Have(handle, 3, ids),),
+        (Want(handle, ids), Want(handle, ())),
+        (Pull(handle, 0),),
+        (Ping(1),),
+        (Pong(2**64 - 1),),
+        (Bye(handle),),
+    )
+    return {type(group[0]).__name__: tuple(frame.encode() for frame in group) for group in samples}
+
+
+def record_samples() -> tuple[Record, ...]:
+    """Signed records: the smallest, a full one, and an announcement."""
+    identity = Identity(b"\x07" * 32)
+    addresses = (
+        Address(AddressKind.DHT, "127.0.0.1", 4_100),
+        Address(AddressKind.QUIC, "2001:db8::7", 4_101),
+        Address(AddressKind.TLS, "127.0.0.1", 4_102),
+    )
+    full = PeerBody(
+        addresses,
+        PeerRole.RELAY | PeerRole.MIX,
+        "railgun 0.1.0",
+        1,
+        2,
+        (PeerId(b"i" * 32), PeerId(b"j" * 32)),
+        b"m" * 32,
+        b"k" * 32,
+        b"proof" * 10,
+    )
+    bodies = (
+        PeerBody((), PeerRole(0), "", 1, 1),
+        full,
+        AnnouncementBody(Tag(b"t" * 32), 3_000_000, 2, 17, (PeerId(b"i" * 32), PeerId(b"j" * 32))),
+    )
+    return tuple(
+        sign_record(identity, body, sequence=1_800_000_000_000, not_before_s=1_799_999_000, expires_s=1_800_007_000)
+        for body in bodies
+    )
+
+
+def content_samples(rng: random.Random) -> tuple[bytes, ...]:
+    """Items and syncs as envelope content."""
+    me, you = MemberId(b"me-mine!"), MemberId(b"you-you!")
+    entries = (Entry(you, Membership.ACTIVE, 12), Entry(me, Membership.LEFT, 0))
+    return (
+        encode_item(me, Item(1, 0, 1, b"hello", 1_800_000_000.25)),
+        encode_item(me, Item(9, 3, 7, rng.randbytes(60), 0.0)),
+        encode_sync(Sync(me, Mood.HERE, 1, 9, entries)),
+        encode_sync(Sync(me, Mood.LEAVING, 0, 0, ())),
+    )
