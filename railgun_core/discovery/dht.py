@@ -39,6 +39,7 @@ from railgun_core.discovery.membership import Membership
 from railgun_core.discovery.ownership import Ownership
 from railgun_core.discovery.placement import announcement_key, keys_of, named_group_keys, own_key
 from railgun_core.discovery.questions import Questions
+from railgun_core.discovery.recent_replies import RecentReplies
 from railgun_core.discovery.record_store import RecordStore
 from railgun_core.discovery.relay_view import RelayView
 from railgun_core.discovery.responder import Responder
@@ -88,6 +89,7 @@ class Dht:
         self._responder = Responder(
             config, table=self.table, store=self.store, tokens=WriteTokens(rng, now_s=now.mono_s)
         )
+        self._replies = RecentReplies(self._sockets.send)
         self._crawler = Crawler(self.dht_id, config=config, table=self.table, questions=self._questions)
         self._verifier = Verifier(config.puzzle_bits)
         self._ownership = Ownership(identity, rng=rng)
@@ -234,6 +236,8 @@ class Dht:
         # PING is answered whatever the time says: a peer with a wrong clock learns the right one from the answer.
         if head.kind is not Kind.PING and abs(head.time_ms / 1000 - now.unix_s) > CLOCK_SLACK_S:
             raise MalformedFrame("time")
+        if self._replies.repeat(raw, source, now_s=now.mono_s):
+            return
         question = decode_message(raw, head)
         if isinstance(question, Answer):
             raise MalformedFrame("kind")
@@ -243,6 +247,7 @@ class Dht:
         )
         reply = encode_datagram(self._identity, answer, request_id=head.request_id, time_ms=int(now.unix_s * 1000))
         self._sockets.send(reply, source)
+        self._replies.keep(raw, source, reply, now_s=now.mono_s)
         if proved:
             self._membership.consider(ContactInfo(asker_id, *source))
 
@@ -318,8 +323,8 @@ class Dht:
             await asyncio.sleep(_TICK_S)
             now = self._clock()
             self._membership.tick(now)
-            for record in self._ownership.due(now=now):
-                self._spawn(self._renew(record))
+            for record, regular in self._ownership.due(now=now):
+                self._spawn(self._renew(record, search=regular))
             self._hand_over()
             if now.mono_s - self._swept_s >= _SWEEP_S:
                 self._swept_s = now.mono_s
@@ -328,8 +333,12 @@ class Dht:
                 self._saved_s = now.mono_s
                 self._save()
 
-    async def _renew(self, record: Record) -> None:
-        await self._place(record)
+    async def _renew(self, record: Record, *, search: bool) -> None:
+        if search:
+            await self._place(record)
+            return
+        for key in keys_of(record, by_port=self.config.group_by_port):
+            await self._place_at(key, record, self.table.nearest(key, self.config.k))
 
     def _hand_over(self) -> None:
         """Give our own records to newcomers that are now among the nearest to their keys."""

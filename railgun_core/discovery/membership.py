@@ -23,10 +23,11 @@ from railgun_core.discovery.routing import Table
 _RESOLVE_S = 3.0
 _RETRY_FIRST_S = 1.0
 _RETRY_MOST_S = 15.0  # so that a healed partition is noticed within 30 s
-_SECOND_LOOKS_S = (3.0, 12.0, 40.0, 120.0)  # own neighbourhood again, for those who came with us
+_SECOND_LOOKS_S = (3.0, 30.0)  # own neighbourhood again, for those who came with us
 _MAX_PROVING = 64
 _GREETED_REMEMBERED = 512
 _KEEPALIVE_GAP_S = 4.0
+_SOUNDINGS = 6  # contacts asked at a time while most of the table is silent
 _SUSPECT_AGAIN_S = 5.0
 _GONE_REMEMBERED = 32
 _GONE_AGAIN_S = 20.0  # a healed partition is noticed within 30 s
@@ -160,7 +161,7 @@ class Membership:
         targets = list(self._unreached) if len(self._table) and not self.is_partitioned else list(self._entries)
         reached = await self._knock(targets)
         if self.is_partitioned or (not reached and self._lost()):
-            for contact in list(self._table.contacts()):
+            for contact in sorted(self._table.contacts(), key=lambda c: -c.answered_s)[:_SOUNDINGS]:
                 self._ping(contact.info)
         if self._unreached or self._lost():
             self._retry_s = self._clock().mono_s + self._backoff_s

@@ -1,6 +1,7 @@
 """When an owner stores its records again.
 
-Soon after the first time, because a young network changes under it (2, 5 and 15 s); then at a third of the lifetime,
+Soon after the first time, because a young network changes under it (2, 5 and 15 s, to the
+neighbours it knows); then at a third of the lifetime,
 give or take a fifth, so that owners do not fall into step. A PEER record is signed anew each time a third has passed;
 an ANNOUNCEMENT belongs to one epoch and ends with it. Pure: `now` and `rng` come from outside.
 """
@@ -67,9 +68,9 @@ class Ownership:
         """Store it no more."""
         self._owned.pop(slot_of(record), None)
 
-    def due(self, *, now: Instant) -> list[Record]:
-        """The records to store now, signed anew where a third of their life has passed."""
-        ready: list[Record] = []
+    def due(self, *, now: Instant) -> list[tuple[Record, bool]]:
+        """The records to store now, and whether their place must be looked up (a third of their life has passed)."""
+        ready: list[tuple[Record, bool]] = []
         for slot, owned in list(self._owned.items()):
             if owned.record.kind is RecordKind.ANNOUNCEMENT and now.unix_s >= owned.record.expires_s:
                 del self._owned[slot]
@@ -77,13 +78,13 @@ class Ownership:
             soon = bool(owned.due_s) and now.mono_s >= owned.due_s[0]
             if soon:
                 owned.due_s = [at_s for at_s in owned.due_s if at_s > now.mono_s]
-            if now.mono_s >= owned.renew_s:
+            regular = now.mono_s >= owned.renew_s
+            if regular:
                 owned.renew_s = now.mono_s + self._third(owned.lifetime_s)
                 if owned.record.kind is RecordKind.PEER:
                     owned.record = self._renewed(owned, now)
-                soon = True
-            if soon:
-                ready.append(owned.record)
+            if soon or regular:
+                ready.append((owned.record, regular))
         return ready
 
     def _third(self, lifetime_s: float) -> float:

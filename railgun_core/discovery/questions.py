@@ -34,6 +34,8 @@ MAX_OPEN = 2_048
 SECOND_WAIT_S = 0.8  # long, because no lookup waits for a repeated question
 BUSY_SECOND_WAIT_S = 2.5  # while answers come late: a starved machine at start-up, a full line
 _BUSY_FOR_S = 10.0
+_OWN_LAG_S = 0.025  # a timer this late means that our own process waits for its turn
+_PATIENCE = 3
 _GIVEN_UP_REMEMBERED = 256
 TOKEN_LIFE_S = 590.0  # the answerer keeps a token for 600 to 1,200 s
 _TOKENS_REMEMBERED = 4_096
@@ -56,7 +58,7 @@ class Asking:
 
 
 class _Open:
-    __slots__ = ("asking", "challenged", "datagram", "repeated", "request_id", "sent_s", "timer")
+    __slots__ = ("asking", "challenged", "datagram", "patience", "repeated", "request_id", "sent_s", "timer")
 
     def __init__(self, asking: Asking) -> None:
         self.asking = asking
@@ -64,6 +66,7 @@ class _Open:
         self.datagram = b""
         self.sent_s = 0.0
         self.repeated = False
+        self.patience = _PATIENCE
         self.challenged = False
         self.timer: asyncio.TimerHandle | None = None
 
@@ -92,7 +95,7 @@ class Questions:
         return len(self._open)
 
     def ask(self, asking: Asking) -> None:
-        """Send a question. Exactly one of on_answer and on_failed follows, within 3 s."""
+        """Send a question. Exactly one of on_answer and on_failed follows, within 3 s; 5 s on a starved machine."""
         question = _Open(asking)
         if self._closed or len(self._open) >= MAX_OPEN:
             asyncio.get_running_loop().call_soon(asking.on_failed)
@@ -211,9 +214,16 @@ class Questions:
         self._send(question.datagram, asking.endpoint)
 
     def _late(self, question: _Open) -> None:
+        loop, timer = asyncio.get_running_loop(), question.timer
+        lag_s = loop.time() - timer.when() if timer is not None else 0.0
+        if lag_s > _OWN_LAG_S and question.patience > 0:
+            # The answer may wait in our own socket. Asking again would only add to the pile.
+            question.patience -= 1
+            question.timer = loop.call_later(START_S, self._late, question)
+            return
         if not question.repeated:
             question.repeated = True
-            question.timer = asyncio.get_running_loop().call_later(self._second_wait_s(), self._late, question)
+            question.timer = loop.call_later(self._second_wait_s(), self._late, question)
             self._send(question.datagram, question.asking.endpoint)
             question.asking.on_slow()
             return
