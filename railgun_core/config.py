@@ -117,7 +117,7 @@ class Config:
     )
     committee_size: int = _option(5, Form.WHOLE, "Seats of a committee.", unit="seats", low=3, high=7)
     transports: tuple[str, ...] = _option(
-        ("quic", "tls"),
+        ("tls", "quic"),
         Form.CHOICES,
         "Transports to use, best first.",
         choices=("quic", "tls"),
@@ -138,10 +138,10 @@ class Config:
         True, Form.SWITCH, "Limit contacts per address block; off only in a network of one's own."
     )
     session_rate_per_s: int = _option(
-        400, Form.WHOLE, "Envelopes a second that one session may send for long.", unit="1/s", low=1, high=1_000_000
+        1_000, Form.WHOLE, "Envelopes a second that one session may send for long.", unit="1/s", low=1, high=1_000_000
     )
     session_burst: int = _option(
-        2_000, Form.WHOLE, "Envelopes that one session may send at once.", unit="envelopes", low=1, high=10_000_000
+        4_000, Form.WHOLE, "Envelopes that one session may send at once.", unit="envelopes", low=1, high=10_000_000
     )
     spool_bytes: int = _option(
         256 * 1024 * 1024,

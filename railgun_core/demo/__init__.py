@@ -1,1 +1,23 @@
-"""A real network of engine processes on loopback, with rooms and traffic, and its honest report."""
+"""A real network of engine processes on loopback, with rooms and traffic, and its honest report.
+
+`peers.py` starts and kills processes, `traffic.py` sends and counts, `network.py` puts them together, `report.py`
+sums up. The demo knows only what any client of the local API can know.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from railgun_core.demo.network import play
+from railgun_core.demo.options import DemoOptions
+
+
+def run(options: DemoOptions) -> dict[str, object]:
+    """Play a demo to its end; Ctrl-C ends it early and still reports."""
+    with contextlib.suppress(KeyboardInterrupt):
+        return asyncio.run(play(options))
+    return {"failed": "interrupted"}
+
+
+__all__ = ["run"]

@@ -26,8 +26,8 @@ IDS_PER_WANT = 48  # of 64 KiB each they stay below a link's queue
 class RelayLimits:
     """What one relay grants. Rates are envelopes per second and session."""
 
-    rate_per_s: int = 400
-    burst: int = 2_000
+    rate_per_s: int = 1_000
+    burst: int = 4_000
     spool_bytes: int = 256 * 1024 * 1024  # all duties together
     duties: int = 500
     members_per_duty: int = 1_000

@@ -1,0 +1,224 @@
+"""A demo from start to end: peers up, rooms made, messages sent, relays killed, everything counted, everything
+ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from railgun_core.base.errors import EnvironmentFailure, UsageError
+from railgun_core.demo.live import show_live
+from railgun_core.demo.options import DemoOptions
+from railgun_core.demo.peers import READY_S, PeerProcess, many_addresses
+from railgun_core.demo.report import report
+from railgun_core.demo.traffic import DemoRoom, Traffic
+from railgun_core.local_api.messages import Invite, RoomCreate, RoomInfo, RoomJoin, RoomRef
+from railgun_core.status import DutyState, NodeStatus
+
+STARTS_AT_ONCE = 4  # engines that boot side by side: more only makes each slower
+SETTLE_S = 45.0
+SEAT_WITHIN_S = 10.0  # how long to wait for a victim to get a seat before it is killed without one
+
+
+@dataclass(slots=True)
+class Kill:
+    """A relay that was killed, when, and the rooms it served."""
+
+    peer: str
+    at_s: float
+    rooms: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Network:
+    """The processes of one demo."""
+
+    options: DemoOptions
+    folder: Path
+    bootstrap: PeerProcess
+    peers: list[PeerProcess]
+    rng: Random
+    rooms: list[DemoRoom] = field(default_factory=list)
+    kills: list[Kill] = field(default_factory=list)
+
+    @property
+    def alive(self) -> list[PeerProcess]:
+        return [p for p in self.peers if p.process is not None and p.process.returncode is None]
+
+
+async def play(options: DemoOptions) -> dict[str, object]:
+    """Run a demo and report. Everything that was started is ended, whatever happens."""
+    if options.members > options.peers - options.kill and options.rooms:
+        raise UsageError("Killed relays host no members: --members may be --peers less --kill at most.")
+    folder = options.work_dir or Path(tempfile.mkdtemp(prefix="railgun-demo-"))
+    network = _plan(options, folder)
+    traffic = Traffic(network.rooms, size=options.size, rng=network.rng)
+    began_s = time.monotonic()
+    try:
+        await _boot(network)
+        await _make_rooms(network)
+        _say(options, f"{len(network.peers)} peers and {len(network.rooms)} rooms are up.")
+        traffic.follow()
+        await _run(network, traffic)
+        return await report(network, traffic, time.monotonic() - began_s)
+    finally:
+        await traffic.close()
+        await asyncio.gather(*(peer.stop() for peer in (*network.peers, network.bootstrap)))
+        if options.work_dir is None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _plan(options: DemoOptions, folder: Path) -> Network:
+    apart = many_addresses()
+    shared: tuple[str, ...] = (
+        "--puzzle-bits",
+        "0",
+        "--lan",
+        "off",
+        "--epoch-s",
+        str(options.epoch_s),
+        "--address-limits",
+        "off",
+    )
+    shared += ("--group-by", "network" if apart else "port")
+    if options.transport is not None:
+        shared += ("--transport", options.transport)
+    port = _free_port("127.250.0.1" if apart else "127.0.0.1")
+    entry = f"127.250.0.1:{port}" if apart else f"127.0.0.1:{port}"
+    bootstrap = PeerProcess("bootstrap", folder / "bootstrap", (*shared, "--listen", entry, "--roles", "bootstrap"))
+    peers = []
+    for number in range(1, options.peers + 1):
+        host = f"127.{number}.0.1" if apart else "127.0.0.1"
+        arguments = (*shared, "--listen", f"{host}:0", "--bootstrap", entry)
+        peers.append(PeerProcess(f"p{number}", folder / f"p{number}", arguments))
+    return Network(options, folder, bootstrap, peers, Random(options.seed))
+
+
+def _free_port(host: str) -> int:
+    import socket
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+async def _boot(network: Network) -> None:
+    """Start all engines and wait until each knows all relays."""
+    _say(network.options, f"Starting {len(network.peers)} peers …")
+    await network.bootstrap.start()
+    await network.bootstrap.connect()
+    gate = asyncio.Semaphore(STARTS_AT_ONCE)
+
+    async def start(peer: PeerProcess) -> None:
+        async with gate:
+            await peer.start()
+            await peer.connect()
+
+    await asyncio.gather(*(start(peer) for peer in network.peers))
+    try:
+        async with asyncio.timeout(READY_S):
+            await asyncio.gather(*(_knows_all(peer, len(network.peers)) for peer in network.peers))
+    except TimeoutError:
+        raise EnvironmentFailure("the peers did not all find each other in time", code="not-ready") from None
+
+
+async def _knows_all(peer: PeerProcess, relays: int) -> None:
+    """Wait until a peer's view holds that many relays."""
+    client = await peer.connect()
+    async for status in client.stream("status.watch", None, NodeStatus):
+        if status.relays >= relays:
+            return
+
+
+async def _make_rooms(network: Network) -> None:
+    """Rooms among the peers that will not be killed."""
+    options, rng = network.options, network.rng
+    people = network.peers[: len(network.peers) - options.kill]
+    for number in range(1, options.rooms + 1):
+        members = rng.sample(people, options.members)
+        name = f"room-{number}"
+        owner = await members[0].connect()
+        await owner.call("room.create", RoomCreate(name), RoomInfo)
+        invite = await owner.call("room.invite", RoomRef(name), Invite)
+        joined = await asyncio.gather(
+            *[
+                (await member.connect()).call("room.join", RoomJoin(invite.link, wait_s=30.0), RoomInfo)
+                for member in members[1:]
+            ]
+        )
+        if any(info.waiting for info in joined):
+            raise EnvironmentFailure("a member was not welcomed in time", code="not-ready")
+        network.rooms.append(DemoRoom(name, members))
+
+
+async def _run(network: Network, traffic: Traffic) -> None:
+    options = network.options
+    endless = options.app or options.live
+    killer = asyncio.create_task(_kill_some(network)) if options.kill else None
+    sender = asyncio.create_task(traffic.send_for(None if endless else options.duration_s, options.rate_per_s))
+    try:
+        if options.app:
+            await _show_app(network.peers[0])
+        elif options.live:
+            await show_live(network.peers, traffic)
+        else:
+            await sender
+            await traffic.settle(SETTLE_S)
+        if killer is not None and not endless:
+            await killer
+    finally:
+        for task in (sender, killer):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+
+
+async def _kill_some(network: Network) -> None:
+    """SIGKILL the last `kill` peers in the middle third of the run, each while it holds a seat if it gets one."""
+    options = network.options
+    began_s = time.monotonic()
+    for index, victim in enumerate(network.peers[len(network.peers) - options.kill :]):
+        due_s = began_s + options.duration_s * (1 + (index + network.rng.random()) / options.kill) / 3
+        await asyncio.sleep(max(0.0, due_s - time.monotonic()))
+        rooms = await _rooms_served(network, victim)
+        network.kills.append(Kill(victim.name, time.monotonic(), rooms))
+        await victim.kill()
+
+
+async def _rooms_served(network: Network, victim: PeerProcess) -> tuple[str, ...]:
+    """The rooms in whose committee a victim sits, once it sits in one."""
+    from railgun_core.demo.report import seats_now
+
+    end_s = time.monotonic() + SEAT_WITHIN_S
+    while True:
+        duties = (await victim.status()).duties
+        serving = any(d.state is DutyState.SERVING and d.seat is not None for d in duties)
+        if serving or time.monotonic() > end_s:
+            peer_id = (await victim.status()).peer_id
+            return tuple([r.name for r in network.rooms if peer_id in await seats_now(r, network.options.epoch_s)])
+        await asyncio.sleep(0.5)
+
+
+async def _show_app(peer: PeerProcess) -> None:
+    """The tray app on one of the peers, until it quits."""
+    command = [sys.executable, "--app"] if getattr(sys, "frozen", False) else [sys.executable, "-m", "app"]
+    process = await asyncio.create_subprocess_exec(*command, "--data-dir", str(peer.data_dir), "--attach")
+    try:
+        await process.wait()
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            await process.wait()
+
+
+def _say(options: DemoOptions, text: str) -> None:
+    if not options.json:
+        print(text, file=sys.stderr, flush=True)

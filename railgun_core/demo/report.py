@@ -1,0 +1,113 @@
+"""The figures of a demo, asked from its peers at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from railgun_core.base.errors import RailGunError
+from railgun_core.demo.peers import PeerProcess
+from railgun_core.demo.traffic import DemoRoom, Traffic
+from railgun_core.local_api.messages import Counters, InspectArgs, Inspection, Inspections
+
+if TYPE_CHECKING:
+    from railgun_core.demo.network import Network
+
+FAILOVER_WITHIN_S = 10.0
+
+
+async def report(network: Network, traffic: Traffic, wall_s: float) -> dict[str, object]:
+    """Everything that the command promises (cli.md), from counters and from what arrived."""
+    options = network.options
+    counters = [await _counters(peer) for peer in network.alive]
+    committees = await check_committees(network)
+    sizes = {int(size) for c in counters for size in c.sizes}
+    links: dict[str, int] = {}
+    for c in counters:
+        for name, count in c.links.items():
+            links[name] = links.get(name, 0) + count
+    waits = [
+        wait_ms
+        for kill in network.kills
+        for room in kill.rooms
+        if (wait_ms := traffic.worst_wait_ms(room, kill.at_s, within_s=FAILOVER_WITHIN_S)) is not None
+    ]
+    failed = [*traffic.failures[:3], *([f"{traffic.unstored} not stored"] if traffic.unstored else [])]
+    failed += [] if committees["agree"] else ["members disagree about a committee"]
+    return {
+        "peers": options.peers,
+        "rooms": options.rooms,
+        "members": options.members,
+        "sent": traffic.sent,
+        "expected": traffic.expected,
+        "delivered": traffic.delivered,
+        "lost": traffic.lost,
+        "duplicated": traffic.duplicated,
+        "out_of_order": traffic.out_of_order,
+        "latency_ms": _quantiles(traffic.latency_ms, (50, 95, 99)),
+        "ack_ms": _quantiles([ms for c in counters for ms in c.ack_ms], (50, 95, 99)),
+        "rotations": committees["rotations"],
+        "killed": len(network.kills),
+        "failover_ms": _quantiles(waits, (50, 99, 100)),
+        "envelope_sizes": sorted(sizes),
+        "bytes_relayed": sum(c.relayed_bytes for c in counters),
+        "transports": links,
+        "committees": committees,
+        "cpu_share": _quantiles([c.cpu_s / wall_s * 100 for c in counters], (50, 100)),
+        "rss_mb": _quantiles([c.rss_bytes / 2**20 for c in counters], (50, 100)),
+        "wall_s": round(wall_s, 1),
+        **({"failed": "; ".join(failed)} if failed else {}),
+    }
+
+
+async def _counters(peer: PeerProcess) -> Counters:
+    return await (await peer.connect()).call("counters", None, Counters)
+
+
+async def check_committees(network: Network) -> dict[str, object]:
+    """Whether all members of each room draw the same committee for each epoch that they all attended."""
+    checked, differing, epochs_seen = 0, [], set()
+    for room in network.rooms:
+        found = [await _inspections(member, room.name) for member in room.members]
+        shared = set.intersection(*(set(by_epoch) for by_epoch in found))
+        for epoch in sorted(shared):
+            checked += 1
+            epochs_seen.add(epoch)
+            rosters = {tuple(seat.peer_id for seat in by_epoch[epoch].seats) for by_epoch in found}
+            if len(rosters) != 1 or not all(by_epoch[epoch].verified for by_epoch in found):
+                differing.append(f"{room.name} epoch {epoch}")
+    current = int(time.time() // network.options.epoch_s)
+    served = {epoch for epoch in epochs_seen if epoch <= current}
+    return {
+        "checked": checked,
+        "agree": not differing,
+        "differing": differing,
+        "rotations": max(0, len(served) - 1),
+    }
+
+
+async def seats_now(room: DemoRoom, epoch_s: int) -> tuple[str, ...]:
+    """The peer ids in the seats of a room's committee at this moment."""
+    epoch = int(time.time() // epoch_s)
+    inspection = (await _inspections(room.members[0], room.name)).get(epoch)
+    return tuple(seat.peer_id for seat in inspection.seats) if inspection is not None else ()
+
+
+async def _inspections(member: PeerProcess, room: str) -> dict[int, Inspection]:
+    client = await member.connect()
+    try:
+        found = await client.call("inspect", InspectArgs(room=room), Inspections)
+    except RailGunError:
+        return {}
+    return {inspection.epoch: inspection for inspection in found.inspections}
+
+
+def _quantiles(values: Sequence[float], which: Sequence[int]) -> dict[str, float | None]:
+    """Quantiles by nearest rank; 100 is named max. None without values."""
+    ordered = sorted(values)
+    names = {100: "max"}
+    return {
+        names.get(q, f"p{q}"): round(ordered[min(len(ordered) - 1, len(ordered) * q // 100)], 2) if ordered else None
+        for q in which
+    }
