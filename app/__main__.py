@@ -73,7 +73,6 @@ def _windowed(data_dir: Path, *, attach: bool, shown: bool) -> int:
     app = QApplication(sys.argv[:1])
     app.setApplicationName(messages.APP_NAME)  # tray hosts show this as the icon's title
     app.setDesktopFileName("io.github.railgun_relay.RailGunRelay")
-    app.setQuitOnLastWindowClosed(False)
     messages.use_translator(lambda text: QCoreApplication.translate("app", text))
     loop = qasync.QEventLoop(app)
     asyncio.set_event_loop(loop)

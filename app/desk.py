@@ -45,6 +45,7 @@ class Desk(QObject):
         clock: Callable[[], float] = time.time,
     ) -> None:
         super().__init__()
+        app.setQuitOnLastWindowClosed(False)  # a closed window is in the tray, and quitting is ours to say
         self._clock = clock
         self._preferences = Preferences(data_dir)
         self._seen = Seen(None, Connection.STARTING)
@@ -114,6 +115,7 @@ class Desk(QObject):
     async def _close(self) -> None:
         self.window.leaving = True
         self.window.close()
+        self.window.deleteLater()
         self.tray.close()
         self._preferences.save()
         if self.engine is not None:

@@ -14,9 +14,11 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 from PySide6.QtCore import QObject, Signal
 
+from app.link import close_fully
 from app.messages import tr
 from railgun_core.base.errors import RailGunError
 from railgun_core.local_api.client import Client
@@ -56,7 +58,6 @@ class EngineProcess(QObject):
         self._data_dir = data_dir
         self._command = tuple(command) if command is not None else engine_command(data_dir)
         self._process: subprocess.Popen[bytes] | None = None
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child writes to it
         self._again = asyncio.Event()
         self.stage = Stage.STARTING
 
@@ -82,7 +83,7 @@ class EngineProcess(QObject):
             lived_s, reason = await self._one_life()
             crashes = 1 if lived_s >= STEADY_S else crashes + 1
             if crashes > MAX_RESTARTS:
-                self._at(Stage.GIVEN_UP, tr("stopped {n} times: {reason}", n=crashes, reason=reason))
+                self._at(Stage.GIVEN_UP, tr("{reason} (started {n} times)", n=crashes, reason=reason))
                 await self._wait_for_another_look()
                 crashes = 0
                 continue
@@ -110,23 +111,22 @@ class EngineProcess(QObject):
     async def _one_life(self) -> tuple[float, str]:
         """Start the engine and wait for its end: how long it lived in seconds, and its last words."""
         began = asyncio.get_running_loop().time()
-        self._stderr.truncate(0)
-        self._stderr.seek(0)
         if self.stage is not Stage.RESTARTING:
             self._at(Stage.STARTING)
-        try:
-            process = self._process = subprocess.Popen(  # noqa: ASYNC220 - asyncio's own would end the child with the loop
-                self._command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=self._stderr,
-                start_new_session=True,
-            )
-        except OSError as error:
-            return 0.0, tr("the engine cannot be started ({why})", why=error.strerror or type(error).__name__)
-        self.stage = Stage.RUNNING
-        await self._exited(process, None)
-        return asyncio.get_running_loop().time() - began, self._last_words(process.returncode)
+        with tempfile.TemporaryFile() as words:
+            try:
+                process = self._process = subprocess.Popen(  # noqa: ASYNC220 - asyncio's would die with the loop
+                    self._command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=words,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                return 0.0, tr("the engine cannot be started ({why})", why=error.strerror or type(error).__name__)
+            self.stage = Stage.RUNNING
+            await self._exited(process, None)
+            return asyncio.get_running_loop().time() - began, _last_words(words, process.returncode)
 
     async def _exited(self, process: subprocess.Popen[bytes], limit_s: float | None) -> int | None:
         """Its exit status, or None when it still runs after `limit_s`. Looking costs one waitpid."""
@@ -139,15 +139,6 @@ class EngineProcess(QObject):
             waited += pause
         return process.returncode
 
-    def _last_words(self, status: int) -> str:
-        self._stderr.seek(0, 2)
-        size = self._stderr.tell()
-        self._stderr.seek(max(0, size - _MAX_REASON_BYTES))
-        lines = [line.strip() for line in self._stderr.read().decode("utf-8", "replace").splitlines() if line.strip()]
-        if status < 0:
-            return tr("ended by signal {n}", n=-status)
-        return lines[-1] if lines else tr("exit status {n}", n=status)
-
     async def _wait_for_another_look(self) -> None:
         self._again.clear()
         await self._again.wait()
@@ -157,9 +148,19 @@ class EngineProcess(QObject):
             client = await Client.connect(self._data_dir)
         except (RailGunError, OSError):
             return False
-        await client.close()
+        await close_fully(client)
         return True
 
     def _at(self, stage: Stage, reason: str = "") -> None:
         self.stage = stage
         self.stage_changed.emit(stage, reason)
+
+
+def _last_words(words: IO[bytes], status: int) -> str:
+    """The last line of what the engine said on stderr; how it ended where it said nothing or was killed."""
+    size = words.seek(0, 2)
+    words.seek(max(0, size - _MAX_REASON_BYTES))
+    lines = [line.strip() for line in words.read().decode("utf-8", "replace").splitlines() if line.strip()]
+    if status < 0:
+        return tr("ended by signal {n}", n=-status)
+    return lines[-1] if lines else tr("exit status {n}", n=status)

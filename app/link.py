@@ -101,7 +101,7 @@ class Link(QObject):
             self._client = None
             self._arrived.clear()
             self._connected(Connection.LOST)
-            await client.close()
+            await close_fully(client)
 
     async def _watch(self, client: Client) -> None:
         while True:
@@ -184,6 +184,16 @@ class Link(QObject):
         for job in jobs:
             job.cancel()
         await asyncio.gather(*jobs, return_exceptions=True)
+
+
+async def close_fully(client: Client) -> None:
+    """Close to the end even when the caller is cancelled meanwhile, or a socket would be left open. At most 4 s."""
+    closing = asyncio.ensure_future(client.close())
+    try:
+        await asyncio.shield(closing)
+    except asyncio.CancelledError:
+        await closing
+        raise
 
 
 def sentence_of(error: BaseException) -> str:

@@ -51,6 +51,11 @@ class Tray(QObject):
         """The icon in use, for tests."""
         return self._icon
 
+    @property
+    def menu(self) -> QMenu:
+        """The menu, the same one for every icon."""
+        return self._menu
+
     def look(self) -> None:
         """Poll for a host: each second for a minute, then every 15 s."""
         self._looks += 1

@@ -72,10 +72,10 @@ STATES = [
         "Starting again… The engine stopped answering. Totals and rooms are kept.",
     ),
     (
-        Seen(status(), Connection.STOPPED, "stopped 3 times: database is read-only"),
+        Seen(status(), Connection.STOPPED, "database is read-only (started 4 times)"),
         Shape.EXCLAMATION,
         "Engine stopped",
-        "Engine stopped: stopped 3 times: database is read-only",
+        "Engine stopped: database is read-only (started 4 times)",
     ),
     (seen(State.STARTING), Shape.RING, "Starting…", "Starting…"),
     (seen(State.JOINING), Shape.ARC, "Finding peers", "Finding peers (4 found)…"),
