@@ -13,7 +13,7 @@ from railgun_core.base.errors import MalformedFrame
 from railgun_core.base.ids import PeerId, Tag, short
 from railgun_core.committee.epoch import EpochClock
 from railgun_core.committee.selection import STANDBYS, Candidate, Committee, SeatHolder, eligible, select_committee
-from railgun_core.wire.records import PeerBody, PeerRole, decode_record, group_of
+from railgun_core.wire.records import PeerBody, PeerRole, decode_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +59,12 @@ def inspect(
 def _candidate(raw: bytes, *, by_port: bool, at_s: float) -> Candidate:
     record = decode_record(raw)
     body = record.body
-    if not isinstance(body, PeerBody) or not body.addresses or not body.roles & PeerRole.RELAY:
+    group = body.group(by_port=by_port) if isinstance(body, PeerBody) else None
+    if not isinstance(body, PeerBody) or group is None or not body.roles & PeerRole.RELAY:
         raise MalformedFrame("not a relay's record")
     if not record.is_live(at_s):
         raise MalformedFrame("not valid at that time")
-    first = body.addresses[0]
-    return Candidate(record.peer_id, group_of(first.host, first.port, by_port=by_port), record.not_before_s)
+    return Candidate(record.peer_id, group, record.not_before_s)
 
 
 def _compare(committee: Committee, claimed: Sequence[PeerId]) -> list[str]:

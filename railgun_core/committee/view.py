@@ -12,7 +12,7 @@ from railgun_core.base.ids import Group, PeerId, Tag
 from railgun_core.base.keys import solves_puzzle
 from railgun_core.committee.epoch import EpochClock
 from railgun_core.committee.selection import Candidate, Committee, eligible, select_committee
-from railgun_core.wire.records import PeerBody, PeerRole, Record, group_of
+from railgun_core.wire.records import PeerBody, PeerRole, Record
 
 MAX_RELAYS = 20_000
 MAX_CACHED = 1_024  # committees; anybody may ask for any tag, so what is kept has a bound
@@ -45,7 +45,7 @@ class RelayView:
         return self._records.get(peer_id)
 
     def group(self, peer_id: PeerId) -> Group | None:
-        """The address group of a relay: that of its first address, which its storers have proved."""
+        """The address group of a relay."""
         candidate = self._candidates.get(peer_id)
         return None if candidate is None else candidate.group
 
@@ -94,7 +94,10 @@ class RelayView:
         if known is not None and known.sequence >= record.sequence:
             return False
         body = record.body
-        if not isinstance(body, PeerBody) or not body.addresses or not record.is_live(unix_s):
+        if not isinstance(body, PeerBody) or not record.is_live(unix_s):
+            return False
+        group = body.group(by_port=self._by_port)
+        if group is None:
             return False
         if known is None and not solves_puzzle(record.public_key, self._puzzle_bits):
             return False
@@ -103,8 +106,6 @@ class RelayView:
         if known is None and len(self._records) >= MAX_RELAYS:
             return False
         self._records[record.peer_id] = record
-        first = body.addresses[0]
-        group = group_of(first.host, first.port, by_port=self._by_port)
         self._candidates[record.peer_id] = Candidate(record.peer_id, group, record.not_before_s)
         return known is None or known.body != body or known.not_before_s != record.not_before_s
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from railgun_core.base.ids import RoomId
 from railgun_core.changes import Delivery
+from railgun_core.events import Effect
 from railgun_core.rooms.rooms import Rooms
 from railgun_core.sim.world import SimPeer, World, at_once
 from railgun_core.wire.envelope import SizeClass
@@ -56,7 +57,8 @@ class Workload:
         return SimRoom(ids[0], people, {person.number: 0 for person in people})
 
     def _enter(self, peer: SimPeer, name: str, root: bytes) -> RoomId:
-        rooms, effects = _rooms(peer), []
+        rooms = _rooms(peer)
+        effects: list[Effect] = []
         room = rooms.create(name, root, self._world.now, effects, joining=False)
         self._world.apply(peer, effects)
         return room.id
@@ -72,7 +74,7 @@ class Workload:
         place.sent[person.number] += 1
         head = b"%d %d %d|" % (self.rooms.index(place), person.number, place.sent[person.number])
         body = head + bytes(max(0, self._body_bytes - len(head)))
-        effects = []
+        effects: list[Effect] = []
         rooms = _rooms(person)
         rooms.submit(rooms.rooms[place.room], (body,), self._world.now, effects)
         self._sent_at[head] = self._world.now_s

@@ -173,7 +173,7 @@ class World:
             return
         n = peer.number
         host = f"{20 + n // 250}.{n % 250}.1.1"
-        body = PeerBody((Address(AddressKind.QUIC, host, 4_000),), PeerRole.RELAY, "sim", 1, 1)
+        body = PeerBody((Address(AddressKind.TLS, host, 4_000), Address(AddressKind.DHT, host, 4_000)), PeerRole.RELAY, "sim", 1, 1)
         unix_s = self.now.unix_s
         record = sign_record(
             peer.identity,

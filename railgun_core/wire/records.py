@@ -107,6 +107,11 @@ class PeerBody:
     token_key: bytes = b""
     admission: bytes = b""
 
+    def group(self, *, by_port: bool) -> Group | None:
+        """The address group of this peer: that of its DHT address, which storers prove; None without one."""
+        home = next((a for a in self.addresses if a.kind is AddressKind.DHT), None)
+        return None if home is None else group_of(home.host, home.port, by_port=by_port)
+
     def encode(self) -> bytes:
         return b"".join(
             (
