@@ -15,11 +15,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import platformdirs
-
 from app import messages
 from app.display import has_display
 from app.messages import tr
+from railgun_core.config import default_data_dir
 
 
 def _options(argv: Sequence[str]) -> argparse.Namespace:
@@ -38,7 +37,7 @@ def main(argv: Sequence[str]) -> int:
     except SystemExit as error:
         return int(error.code or 0)
     attach = options.attach or options.demo_data_dir is not None
-    chosen = options.demo_data_dir or options.data_dir or platformdirs.user_data_path("railgun-relay")
+    chosen = options.demo_data_dir or options.data_dir or default_data_dir()
     data_dir = Path(chosen).expanduser().resolve()
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not has_display():

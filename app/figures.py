@@ -92,4 +92,5 @@ def share(part: float | None) -> str:
 
 def short_tag(tag: str) -> str:
     """The first eight digits of a committee's tag in two groups: `7f3a 91c2`."""
-    return f"{tag[:4]} {tag[4:8]}".strip()
+    digits = tag.replace(" ", "")
+    return f"{digits[:4]} {digits[4:8]}".strip()

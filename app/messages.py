@@ -45,6 +45,7 @@ _ERRORS: dict[str, tuple[str, str]] = {
     "bad-link": ("This is no invite link.", "Ask for a new one; it starts with railgun://join/."),
     "no-such-room": ("There is no such room here.", "It may have been left in another window."),
     "room-exists": ("A room with this name exists.", "Choose another name."),
+    "no-such-committee": ("The records of this committee are not kept here.", "Past epochs are dropped after a while."),
     "room-left": ("This room has been left.", "Join again with a new invite link."),
     "too-long": ("The message is too long.", "Send it in smaller parts."),
     "outbox-full": ("Too many messages are waiting.", "Wait until some are stored, then send again."),

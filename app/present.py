@@ -219,7 +219,8 @@ def _stopped(why: str) -> _Words:
 def _joining(status: NodeStatus, button: tuple[Act, str]) -> _Words:
     title = tr("Finding peers")
     found = tr("{n} found", n=grouped(status.peers))
-    sentence = f"{found}. {status.reason}" if status.reason else tr("{found} so far.", found=found)
+    reason = status.reason if status.reason.casefold() != "finding peers" else ""  # that is the title already
+    sentence = f"{found}. {reason}" if reason else tr("{found} so far.", found=found)
     return title, sentence, tr("{title} ({found})…", title=title, found=found), button
 
 
@@ -303,7 +304,7 @@ def duty_row(duty: DutyStatus, now_s: float) -> DutyRow:
         rate = tr("{n} carried", n=grouped(duty.envelopes))
     served = 1.0 if duty.state is DutyState.RETIRED else min(1.0, max(0.0, at))
     return DutyRow(
-        tag=duty.tag,
+        tag=duty.tag_id or duty.tag,
         epoch=duty.epoch,
         tag_text=figures.short_tag(duty.tag),
         role=role,
@@ -328,8 +329,7 @@ def _duty_detail(duty: DutyStatus, now_s: float) -> str:
         case DutyState.OVERLAP:
             when = tr("done in {wait}", wait=figures.duration(duty.ends_unix_s + duty.overlap_s - now_s))
         case DutyState.RETIRED:
-            ended = duty.ends_unix_s + duty.overlap_s
-            return tr("ended {ago} ago", ago=figures.duration(now_s - ended))
+            return tr("ended {ago} ago", ago=figures.duration(now_s - duty.ends_unix_s))  # the handover included
     held = tr("{n} held", n=grouped(duty.held))
     return f"{members} · {held} · {when}"
 

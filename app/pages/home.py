@@ -24,9 +24,9 @@ class NumberCard(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._title = label("", "cardTitle")
+        self._title = label("", "cardTitle", wrap=True)  # in a narrow window words break instead of being cut
         self._value = label("", "number")
-        self._small = label("", "small")
+        self._small = label("", "small", wrap=True)
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)
         self._bar.setRange(0, 1000)

@@ -96,6 +96,7 @@ class InviteLink(QDialog):
         text.setAccessibleName(tr("Invite link"))
         self._copy = button(tr("Copy link"), lambda: self._copied(link), "primary")
         self._copy.setDefault(True)
+        self._copy.setFocus()
         close = button(tr("Close"), self.accept)
         title = label(tr("Invite to {name}", name=name), "section")
         layout = column(title, label(tr(messages.INVITE_NOTE), "cardTitle", wrap=True), picture, text)

@@ -74,7 +74,8 @@ def duty(tag: str, state: DutyState, *, now_s: float, seat: int | None = 1, epoc
         DutyState.RETIRED: now_s - 1_400,
     }[state]
     return DutyStatus(
-        tag=tag,
+        tag=f"{tag[:4]} {tag[4:8]}",
+        tag_id=tag,
         epoch=epoch,
         state=state,
         seat=seat,

@@ -65,4 +65,5 @@ def test_a_share_is_one_in_so_many() -> None:
 
 def test_a_tag_is_shown_in_two_groups_of_four() -> None:
     assert figures.short_tag("7f3a91c2aa00") == "7f3a 91c2"
+    assert figures.short_tag("7f3a 91c2") == "7f3a 91c2"
     assert figures.short_tag("7f3a") == "7f3a"
