@@ -28,7 +28,7 @@ TAG = Tag(bytes(range(32)))
 def record(number: int) -> tuple[bytes, Candidate]:
     identity = Identity(number.to_bytes(32, "big"))
     host = f"127.{number}.0.1"
-    body = PeerBody((Address(AddressKind.TLS, host, 4_000),), PeerRole.RELAY, "test/1", 1, 1)
+    body = PeerBody((Address(AddressKind.DHT, host, 4_000),), PeerRole.RELAY, "test/1", 1, 1)
     since_s = int(NOW_S) - 1_000
     signed = sign_record(identity, body, sequence=since_s * 1_000, not_before_s=since_s, expires_s=int(NOW_S) + 600)
     return signed.raw, Candidate(identity.peer_id, group_of(host, 4_000, by_port=False), since_s)
