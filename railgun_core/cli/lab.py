@@ -99,7 +99,7 @@ def bench() -> None:
 @click.option("--fan-out", type=int, default=_RELAY.fan_out, show_default=True, help="Receivers.")
 @click.option("--seconds", type=float, default=_RELAY.seconds, show_default=True, help="Of each run.")
 @click.option("--rounds", type=int, default=_RELAY.rounds, show_default=True)
-@click.option("--vs", metavar="bare,mosquitto,nats,tor", help="Rivals to measure in turn, where installed.")
+@click.option("--vs", metavar="bare,mosquitto,nats", help="Rivals to measure in turn, where installed.")
 @common
 def relay(place: Place, transport: str | None, size: str, vs: str | None, **given: Any) -> int:
     """Envelopes a second through one relay, and what they cost."""
