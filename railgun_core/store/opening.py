@@ -10,16 +10,19 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from railgun_core.base.errors import EnvironmentFailure
 from railgun_core.store.checks import Probe, find_damage, probe
 from railgun_core.store.connections import connect, writer_engine
 from railgun_core.store.failures import NO_ROOM_BYTES, explained, failure_of
+from railgun_core.store.fresh import create_tables
 from railgun_core.store.schema import APPLICATION_ID, REVISION
 
 _BESIDE: Final = ("-wal", "-shm")
@@ -63,9 +66,11 @@ def _prepare(path: Path) -> Opened:
         _create(path)
         return Opened(f"The message database was damaged ({damage}): it is kept as {name}, and a new one was made.")
     if seen is not None and seen.revision != REVISION:
-        if not seen.is_blank():
+        if seen.is_blank():
+            _change(path, create_tables)
+        else:
             _back_up(path, before=REVISION)
-        _upgrade(path)
+            _upgrade(path)
     os.chmod(path, FILE_MODE)
     return Opened(None)
 
@@ -90,17 +95,22 @@ def _create(path: Path) -> None:
     if any(path.with_name(path.name + end).exists() for end in _BESIDE):
         _set_aside(path, _free_name(path, "damaged"))  # a WAL without its file would be played into the new one
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, FILE_MODE))
-    _upgrade(path)
+    _change(path, create_tables)
 
 
 def _upgrade(path: Path) -> None:
-    from railgun_core.store import migrations  # alembic takes a while to import, and is needed only here
+    from railgun_core.store import migrations  # alembic is big, and needed for a database of an older program only
 
+    _change(path, migrations.upgrade)
+
+
+def _change(path: Path, work: Callable[[Connection], None]) -> None:
+    """Change the tables in one transaction."""
     engine = writer_engine(path)
     try:
         with engine.connect() as connection, connection.begin():
             connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
-            migrations.upgrade(connection)
+            work(connection)
     finally:
         engine.dispose()
 

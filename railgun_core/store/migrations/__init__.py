@@ -16,11 +16,11 @@ from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext, RevisionStep
 from alembic.script.base import Script
 from alembic.script.revision import RevisionMap
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 
-from railgun_core.store.checks import DEFINITIONS, SCHEMA_MARK, schema_crc
+from railgun_core.store.fresh import seal
 from railgun_core.store.migrations import v0001_first
-from railgun_core.store.schema import MARKS, METADATA, summed
+from railgun_core.store.schema import METADATA
 
 STEPS: Final[tuple[ModuleType, ...]] = (v0001_first,)
 
@@ -47,7 +47,4 @@ def upgrade(connection: Connection, *, steps: tuple[ModuleType, ...] = STEPS) ->
     )
     with Operations.context(context):
         context.run_migrations()
-    connection.exec_driver_sql(f"PRAGMA user_version={int(revisions[-1])}")
-    definitions = schema_crc([tuple(row) for row in connection.exec_driver_sql(DEFINITIONS)])
-    mark = insert(MARKS).prefix_with("OR REPLACE")
-    connection.execute(mark, [summed(MARKS, name=SCHEMA_MARK, value=definitions)])
+    seal(connection, revision=revisions[-1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import stat
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -18,7 +19,7 @@ from alembic.runtime.migration import MigrationContext
 from railgun_core.base.errors import EnvironmentFailure
 from railgun_core.changes import SettingPut
 from railgun_core.store import migrations, opening, schema
-from railgun_core.store.checks import probe
+from railgun_core.store.checks import DEFINITIONS, probe
 from railgun_core.store.connections import reader_engine, writer_engine
 from railgun_core.store.sqlite import SqliteStore
 
@@ -57,9 +58,15 @@ async def test_the_files_are_for_their_owner_only(tmp_path: Path) -> None:
     await store.close()
 
 
-async def test_the_tables_of_the_statements_are_the_tables_of_the_steps(tmp_path: Path) -> None:
+def migrated(path: Path) -> None:
+    """A database made step by step, as one of an older program would be."""
+    path.touch()
+    opening._upgrade(path)
+
+
+def test_the_tables_of_the_statements_are_the_tables_of_the_steps(tmp_path: Path) -> None:
     path = tmp_path / "railgun.db"
-    await filled(path)
+    migrated(path)
     engine = reader_engine(path)
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), schema.METADATA) == []
@@ -67,6 +74,29 @@ async def test_the_tables_of_the_statements_are_the_tables_of_the_steps(tmp_path
     assert migrations.known_revisions()[-1] == schema.REVISION
     found = probe(path)
     assert (found.application_id, found.format, found.revision) == (schema.APPLICATION_ID, schema.FORMAT, "0001")
+
+
+async def test_a_fresh_database_equals_a_migrated_one(tmp_path: Path) -> None:
+    await (await SqliteStore.open(tmp_path / "fresh.db")).close()
+    migrated(tmp_path / "migrated.db")
+    assert shape(tmp_path / "fresh.db") == shape(tmp_path / "migrated.db")
+
+
+def shape(path: Path) -> list[list[tuple[object, ...]]]:
+    """Every definition, word for word, and every mark that a file without rows of its own holds."""
+    link = sqlite3.connect(path)
+    questions = (DEFINITIONS, "SELECT * FROM alembic_version", "SELECT * FROM marks", "PRAGMA application_id")
+    answers = [link.execute(question).fetchall() for question in (*questions, "PRAGMA user_version")]
+    link.close()
+    return answers
+
+
+def test_a_fresh_database_does_without_alembic(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from railgun_core.store.opening import prepare;"
+        "prepare(Path(sys.argv[1])); prepare(Path(sys.argv[1])); sys.exit('alembic' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path / "railgun.db")], check=True, timeout=60)
 
 
 def newer_step() -> ModuleType:
