@@ -46,6 +46,9 @@ _ERRORS: dict[str, tuple[str, str]] = {
     "no-such-room": ("There is no such room here.", "It may have been left in another window."),
     "room-exists": ("A room with this name exists.", "Choose another name."),
     "no-such-committee": ("The records of this committee are not kept here.", "Past epochs are dropped after a while."),
+    "already-joined": ("You are in this room already.", "It is in the list on the left."),
+    "bad-name": ("This name cannot be used.", "Use letters, digits and spaces."),
+    "invite-expired": ("This invite link is no longer valid.", "Ask for a new one."),
     "room-left": ("This room has been left.", "Join again with a new invite link."),
     "too-long": ("The message is too long.", "Send it in smaller parts."),
     "outbox-full": ("Too many messages are waiting.", "Wait until some are stored, then send again."),
@@ -54,6 +57,24 @@ _ERRORS: dict[str, tuple[str, str]] = {
     "port-taken": ("The network port is taken.", "Another relay may be running; stop it or choose another port."),
     "already-running": ("A relay is already running on this data folder.", "Use that one."),
 }
+
+
+_NOTICES: dict[str, str] = {
+    "joined": "Joined the network: the first peers answered.",
+    "alone": "No other peer answers.",
+    "bootstrap-unreachable": "A starting point of the network does not answer.",
+    "database-repaired": "The database was damaged and has been repaired.",
+    "member-joined": "A member joined one of your rooms.",
+    "member-left": "A member left one of your rooms.",
+    "relay-lost": "A relay of one of your rooms stopped answering; another takes over.",
+    "internal": "Something unexpected happened in the engine; it goes on.",
+}
+
+
+def notice_sentence(code: str, fallback: str) -> str:
+    """What happened, for the list of notices; a code unknown here is looked up among the errors."""
+    known = _NOTICES.get(code)
+    return tr(known) if known is not None else error_sentence(code, fallback)
 
 
 def error_sentence(code: str, fallback: str) -> str:

@@ -121,7 +121,9 @@ def _facts(status: NodeStatus) -> tuple[FactView, ...]:
 
 
 def _transports(status: NodeStatus) -> str:
-    used = [f"{name.upper()} {grouped(links)}" for name, links in sorted(status.transports.items()) if links]
+    names = {"memory": tr("to itself")}
+    shown = {names.get(name, name.upper()): links for name, links in sorted(status.transports.items()) if links}
+    used = [f"{name} {grouped(links)}" for name, links in shown.items()]
     return " · ".join(used) or tr("none open")
 
 
@@ -140,7 +142,8 @@ def notice_rows(notices: tuple[Notice, ...], now_s: float) -> tuple[NoticeRow, .
     rows = []
     for notice in newest:
         colour, word = _LEVELS.get(notice.level, ("muted", "Note"))
-        sentence = messages.error_sentence(notice.code, notice.detail or notice.code.replace("-", " ").capitalize())
+        words = notice.detail or notice.code.replace("-", " ").capitalize()
+        sentence = messages.notice_sentence(notice.code, words)
         times = tr(" ({n} times)", n=grouped(notice.count)) if notice.count > 1 else ""
         age = tr("{ago} ago", ago=figures.duration(now_s - notice.unix_s))
         rows.append(NoticeRow(sentence + times, age, colour, tr(word)))

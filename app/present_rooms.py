@@ -137,9 +137,10 @@ def inspection_view(inspection: Inspection) -> InspectionView:
     else:
         verdict, colour = tr("Differs"), "warn"
         sentence = "; ".join(inspection.differences) or tr("The records here do not give this committee.")
-    title = tr("{tag}, epoch {epoch}", tag=tag, epoch=grouped(inspection.epoch))
+    title = tr("{tag}, epoch {epoch}", tag=tag, epoch=inspection.epoch)
     return InspectionView(title, verdict, colour, sentence, inspection.seed[:16], seats + standbys)
 
 
 def _seat_row(seat: Seat, place: str) -> SeatRow:
-    return SeatRow(place, seat.peer_id[:8], seat.group[:8], seat.why)
+    _, colon, reason = seat.why.partition(": ")  # the engine names the place first, the row already does
+    return SeatRow(place, seat.peer_id[:8], seat.group[:8], reason if colon else seat.why)
