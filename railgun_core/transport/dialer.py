@@ -19,7 +19,7 @@ from railgun_core.transport.outqueue import QueuedLink
 from railgun_core.wire.frames import FrameBatch
 from railgun_core.wire.records import Address, AddressKind
 
-STAGGER_S = 0.3
+STAGGER_S = 1.0  # guess: a dialable relay answers well before; a race that is not needed costs a QUIC handshake
 REMEMBERED_PEERS = 1_024
 _USEFUL = ("wrong-peer", "busy", "timeout", "unreachable")  # of several failures the first of these is told
 
