@@ -17,7 +17,7 @@ import time
 from collections import deque
 from collections.abc import Coroutine
 from random import SystemRandom
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -30,7 +30,6 @@ from railgun_core.committee.epoch import EpochClock
 from railgun_core.config import Config
 from railgun_core.discovery.config import DhtConfig
 from railgun_core.discovery.dht import Dht
-from railgun_core.discovery.lan import LanDiscovery
 from railgun_core.engine.board import Board
 from railgun_core.engine.links import Handler, LinkTable
 from railgun_core.engine.ports import Ports, bind_ports
@@ -69,6 +68,9 @@ from railgun_core.transport.dialer import Dialer
 from railgun_core.transport.link import CloseReason, DialFailure, Link
 from railgun_core.wire.frames import FrameBatch
 from railgun_core.wire.records import PeerRole, Record, decode_record
+
+if TYPE_CHECKING:
+    from railgun_core.discovery.lan import LanDiscovery
 
 log = structlog.get_logger("engine")
 SAMPLE_EVERY_S = 1.0
@@ -193,6 +195,8 @@ class Engine:
         if self._record is not None:
             await self.dht.publish(self._record)
         if self.config.lan:
+            from railgun_core.discovery.lan import LanDiscovery  # zeroconf: 4 MB that most peers need not have
+
             self._lan = LanDiscovery(self.node.identity.peer_id, found=self.dht.bootstrap)
             self._exits.push_async_callback(self._lan.close)
             try:
