@@ -81,13 +81,15 @@ def seat_name(seat: int, size: int) -> str:
     return f"seat {seat + 1}" if seat < size else f"standby {seat - size + 1}"
 
 
-def explain(holder: SeatHolder, size: int) -> str:
+def explain(holder: SeatHolder) -> str:
     """One sentence: why this relay holds this seat."""
-    nearness = "the nearest" if holder.distance_rank == 0 else f"number {holder.distance_rank + 1} in nearness"
     if holder.window == 1:
-        draw = "its address group was the only one left"
+        why = "Its address group was the only one left"
     else:
-        draw = f"of {holder.window} address groups near the seat's target its own drew the lowest ticket ({nearness})"
-    rivals = "" if holder.rivals == 1 else f"; in the group it drew the lowest of {holder.rivals}"
-    repeat = "; every group had a seat already, so groups serve twice" if holder.repeated else ""
-    return f"{seat_name(holder.seat, size)}: {draw}{rivals}{repeat}"
+        rank = "the nearest" if holder.distance_rank == 0 else f"number {holder.distance_rank + 1} in nearness"
+        why = f"Of {holder.window} address groups near the seat's target its own ({rank}) drew the lowest ticket"
+    if holder.rivals > 1:
+        why += f"; in the group it drew the lowest of {holder.rivals}"
+    if holder.repeated:
+        why += "; every group had a seat already, so groups serve twice"
+    return why + "."

@@ -20,6 +20,7 @@ from railgun_core.local_api.messages import Messages, RoomFollow, RoomSend, Sent
 from railgun_core.wire.envelope import SizeClass
 
 BODY_BYTES = {SizeClass.SMALL: 120, SizeClass.MEDIUM: 3_500, SizeClass.LARGE: 60_000}
+FILLER = b" A sealed envelope passes through five relays, and none of them can read this."
 SEND_WAIT_S = 60.0
 
 
@@ -109,7 +110,7 @@ class Traffic:
     async def _send(self, room: DemoRoom, member: PeerProcess) -> None:
         number = room.sent[member.name] = room.sent.get(member.name, 0) + 1
         head = f"{room.name} {member.name} {number} {time.time():.6f}|".encode()
-        body = head + b"." * max(0, BODY_BYTES[self._size] - len(head))
+        body = (head + FILLER * (BODY_BYTES[self._size] // len(FILLER) + 1))[: BODY_BYTES[self._size]]
         attempt = Attempt(room.name, time.monotonic())
         self.attempts.append(attempt)
         self.sent += 1

@@ -44,8 +44,8 @@ def inspection_of(
         tag=tag.hex(),
         epoch=epoch,
         seed=drawn.seed.hex(),
-        seats=tuple(_seat(holder, size) for holder in drawn.seats),
-        standbys=tuple(_seat(holder, size) for holder in drawn.standbys),
+        seats=tuple(_seat(holder) for holder in drawn.seats),
+        standbys=tuple(_seat(holder) for holder in drawn.standbys),
         verified=finding.verified and bool(drawn.seats),
         differences=finding.differences or (() if drawn.seats else ("no valid record, so no seat",)),
         records=tuple(records) if with_records else (),
@@ -107,11 +107,11 @@ def _tag(text: str) -> Tag:
     return Tag(raw)
 
 
-def _seat(holder: SeatHolder, size: int) -> Seat:
+def _seat(holder: SeatHolder) -> Seat:
     return Seat(
         seat=holder.seat,
         peer_id=holder.peer_id.hex(),
         group=holder.group.hex(),
         rank=holder.distance_rank,
-        why=explain(holder, size),
+        why=explain(holder),
     )

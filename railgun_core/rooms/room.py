@@ -52,6 +52,7 @@ class Room:
         self.outbox = Outbox(put.room, next_seq=next_seq, first_kept=first_kept)
         self.lanes: dict[int, Lane] = {}
         self.nudges = 0
+        self.synced_s = float("-inf")
 
     @property
     def joining(self) -> bool:

@@ -18,17 +18,22 @@ from railgun_core.rooms.room import Room, RoomContext, save
 from railgun_core.rooms.session import Sent
 
 SYNC_AFTER_S = 0.5  # news is collected this long; more in large rooms, so that receipts stay a small share
+SYNC_EVERY_S = 3.0  # and in steady traffic syncs are this far apart
 JOIN_EVERY_S = (0.4, 0.8, 1.5, 3.0, 5.0, 10.0)
 RESEND_AT_ONCE = 200
 
 
 def plan_sync(room: Room, context: RoomContext, now: Instant, within_s: float | None = None) -> None:
-    """Send a sync soon: after the collecting time, or at a random moment `within_s`."""
+    """Send a sync soon: after the collecting time, or at a random moment `within_s`.
+
+    The first one after a quiet while comes quickly, so that a chat's ticks do; in steady traffic they keep their distance.
+    """
     if within_s is not None:
-        delay_s = context.rng.uniform(0.05, within_s)
+        due_s = now.mono_s + context.rng.uniform(0.05, within_s)
     else:
-        delay_s = SYNC_AFTER_S * max(1.0, room.members / 10) * context.rng.uniform(0.8, 1.2)
-    context.wake("sync", room.id, now.mono_s + delay_s)
+        share = max(1.0, room.members / 10) * context.rng.uniform(0.8, 1.2)
+        due_s = max(now.mono_s + SYNC_AFTER_S * share, room.synced_s + SYNC_EVERY_S * share)
+    context.wake("sync", room.id, due_s)
 
 
 def send_sync(room: Room, context: RoomContext, now: Instant, out: list[Effect], mood: Mood | None = None) -> None:
@@ -42,6 +47,7 @@ def send_sync(room: Room, context: RoomContext, now: Instant, out: list[Effect],
     lane = room.publishing_lane()
     if lane is None:
         return
+    room.synced_s = now.mono_s
     entries = tuple(Entry(i.member, i.membership, i.committed) for i in room.inboxes.values() if i.known)
     sync = Sync(room.me, mood, room.outbox.first_kept, room.outbox.last_seq, entries)
     session = lane.open_sessions()[0]

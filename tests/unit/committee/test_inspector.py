@@ -129,9 +129,10 @@ def test_damaged_records_never_raise_anything(rng: random.Random) -> None:
 def test_every_seat_is_explained_in_one_sentence() -> None:
     for relays, groups in ((60, 40), (12, 3), (1, 1)):
         drawn = inspected(honest(relays, groups)).committee
-        for seat, holder in enumerate((*drawn.seats, *drawn.standbys)):
-            sentence = explain(holder, SIZE)
-            assert sentence.startswith(seat_name(seat, SIZE) + ": ")
+        for holder in (*drawn.seats, *drawn.standbys):
+            sentence = explain(holder)
+            assert sentence[0].isupper()
+            assert sentence.endswith(".")
             assert ("serve twice" in sentence) is holder.repeated
             assert ("the only one left" in sentence) is (holder.window == 1)
             assert "\n" not in sentence
