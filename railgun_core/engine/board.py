@@ -65,6 +65,11 @@ class Board:
         self.today_bytes = self.month_bytes = self.today_envelopes = 0
         self.tags_today: set[bytes] = set()
 
+    def new_day(self) -> None:
+        """Midnight (UTC) has passed: today's counts begin again; the month is the last 31 days, read at each start."""
+        self.today_bytes = self.today_envelopes = 0
+        self.tags_today.clear()
+
     def measured(self, what: str, ms: float) -> None:
         """One duration."""
         self._times.setdefault(what, deque(maxlen=WINDOW)).append(ms)

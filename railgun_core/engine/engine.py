@@ -80,6 +80,7 @@ KEEP_ITEMS_S = 90 * 86_400
 KEEP_COMMITTEES_S = 2 * 86_400
 KEEP_TRAFFIC_H = 31 * 24
 PEERS_KEPT = 200
+DAY_S = 86_400
 STOP_WITHIN_S = 3.0
 
 
@@ -126,6 +127,7 @@ class Engine:
         self._timer_s = 0.0
         self._looking = False
         self._counted = (0, 0, 0, 0)
+        self._day = self.started.unix_s // DAY_S
         self._record: Record | None = None
         self._record_due_s = 0.0
         self._record_host = ""
@@ -407,6 +409,9 @@ class Engine:
         counted = (*self.traffic(), *self.carried())
         up, down, envelopes, relayed = (new - old for new, old in zip(counted, self._counted, strict=True))
         self._counted = counted
+        if now.unix_s // DAY_S != self._day:
+            self._day = now.unix_s // DAY_S
+            self.board.new_day()
         if up or down:
             self.store.commit_soon((TrafficAdd(int(now.unix_s // 3600), up, down, envelopes, relayed),))
         self.board.today_bytes += up + down
