@@ -344,6 +344,8 @@ class Relay:
 
     def _give(self, duty: Duty, session: Session, frame: Want, out: list[Effect]) -> None:
         frames = duty.wanted_frames(frame.ids)
+        if not frames:
+            return
         if isinstance(session, MemberSession):
             session.delivered += len(frames)
         else:

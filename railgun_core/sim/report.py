@@ -93,6 +93,7 @@ def _figures(options: SimOptions, seed: int, world: World, workload: Workload, w
         "expected": workload.expected,
         "delivered": workload.delivered,
         "lost": workload.lost,
+        "unconfirmed": workload.unconfirmed,
         "duplicated": workload.duplicated,
         "out_of_order": workload.out_of_order,
         "latency_ms": quantiles(workload.latency_ms),

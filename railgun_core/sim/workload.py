@@ -1,29 +1,32 @@
 """Rooms, messages and the checks: what every member must have got, once and in order.
 
-A message's body names its room, sender and number, so every copy can be told apart. What is expected is fixed when
-a message is submitted: every other member of its room, whatever happens after that.
+A message's body names its room, sender and number, so every copy can be told apart. What is expected is what the
+senders' stores hold in the end: a message is promised once it is durable, and a power cut may come before that.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from railgun_core.base.ids import RoomId
-from railgun_core.changes import Delivery
+from railgun_core.changes import Delivery, Message
 from railgun_core.events import Effect
 from railgun_core.rooms.rooms import Rooms
 from railgun_core.sim.world import SimPeer, World, at_once
 from railgun_core.wire.envelope import SizeClass
 
 BODY_BYTES = {SizeClass.SMALL: 24, SizeClass.MEDIUM: 3_000, SizeClass.LARGE: 60_000}
+PAGE = 1_000
 
 
 @dataclass(slots=True)
 class Tally:
-    """What one member has read of one room, per sender."""
+    """What one member has read of one room."""
 
     position: int = 0
-    last: dict[bytes, int] = field(default_factory=dict)
+    heads: set[bytes] = field(default_factory=set)
+    last: dict[bytes, int] = field(default_factory=dict)  # the highest number of each sender
 
 
 @dataclass(slots=True)
@@ -44,7 +47,7 @@ class Workload:
         self._tallies: dict[tuple[int, RoomId], Tally] = {}
         self._sent_at: dict[bytes, float] = {}
         self.rooms = [self._make_room(number, members) for number in range(rooms)]
-        self.sent = self.expected = self.delivered = self.duplicated = self.out_of_order = self.stored = 0
+        self.sent = self.delivered = self.duplicated = self.out_of_order = self.stored = 0
         self.latency_ms: list[float] = []
         world.on_grew = self._read
         world.on_moved = self._moved
@@ -57,22 +60,22 @@ class Workload:
         return SimRoom(ids[0], people, {person.number: 0 for person in people})
 
     def _enter(self, peer: SimPeer, name: str, root: bytes) -> RoomId:
-        rooms = _rooms(peer)
         effects: list[Effect] = []
-        room = rooms.create(name, root, self._world.now, effects, joining=False)
+        room = _rooms(peer).create(name, root, self._world.now, effects, joining=False)
         self._world.apply(peer, effects)
         return room.id
 
     def send(self) -> None:
         """One message by a random member that is up."""
         rng = self._world.rng
-        place = self.rooms[rng.randrange(0, len(self.rooms))]
-        up = [person for person in place.members if person.node is not None]
+        number = rng.randrange(0, len(self.rooms))
+        place = self.rooms[number]
+        up = [person for person in place.members if person.node is not None and place.room in _rooms(person).rooms]
         if not up:
             return
         person = up[rng.randrange(0, len(up))]
         place.sent[person.number] += 1
-        head = b"%d %d %d|" % (self.rooms.index(place), person.number, place.sent[person.number])
+        head = b"%d %d %d|" % (number, person.number, place.sent[person.number])
         body = head + bytes(max(0, self._body_bytes - len(head)))
         effects: list[Effect] = []
         rooms = _rooms(person)
@@ -80,25 +83,24 @@ class Workload:
         self._sent_at[head] = self._world.now_s
         self._world.apply(person, effects)
         self.sent += 1
-        self.expected += len(place.members) - 1
 
     def _read(self, number: int, room: RoomId) -> None:
         peer = self._world.peers[number]
         tally = self._tallies.setdefault((number, room), Tally())
-        messages = at_once(peer.store.messages(room, after=tally.position, limit=1_000))
-        for message in messages:
+        for message in _messages(peer, room, tally.position):
             tally.position = message.position
             if message.delivery is None:
-                self._count(tally, bytes(message.sender), message.body.split(b"|", 1)[0] + b"|")
+                self._count(tally, bytes(message.sender), _head(message))
 
     def _count(self, tally: Tally, sender: bytes, head: bytes) -> None:
         number = int(head[:-1].split()[2])
-        last = tally.last.get(sender, 0)
-        if number <= last:
+        if head in tally.heads:
             self.duplicated += 1
-        elif number != last + 1:
+            return
+        if number < tally.last.get(sender, 0):
             self.out_of_order += 1
-        tally.last[sender] = max(last, number)
+        tally.heads.add(head)
+        tally.last[sender] = max(tally.last.get(sender, 0), number)
         self.delivered += 1
         self.latency_ms.append((self._world.now_s - self._sent_at[head]) * 1000)
 
@@ -107,9 +109,45 @@ class Workload:
             self.stored += last - first + 1
 
     @property
+    def expected(self) -> int:
+        """Copies that must exist: each durable message, at every other member of its room."""
+        return sum(len(place.members) - 1 for place, _, _ in self._promised())
+
+    @property
     def lost(self) -> int:
         """What should be there and is not."""
-        return self.expected - self.delivered + self.duplicated
+        return sum(1 for _ in self.missing())
+
+    @property
+    def unconfirmed(self) -> int:
+        """Durable messages that their senders still wait to see confirmed."""
+        return sum(1 for _, _, message in self._promised() if message.delivery is not Delivery.DELIVERED)
+
+    def missing(self) -> Iterator[tuple[int, bytes]]:
+        """Who lacks which message."""
+        for place, person, message in self._promised():
+            head = _head(message)
+            for other in place.members:
+                tally = self._tallies.get((other.number, place.room))
+                if other is not person and (tally is None or head not in tally.heads):
+                    yield other.number, head
+
+    def _promised(self) -> Iterator[tuple[SimRoom, SimPeer, Message]]:
+        for place in self.rooms:
+            for person in place.members:
+                for message in _messages(person, place.room, 0):
+                    if message.delivery is not None:
+                        yield place, person, message
+
+
+def _messages(peer: SimPeer, room: RoomId, after: int) -> Iterator[Message]:
+    while page := at_once(peer.store.messages(room, after=after, limit=PAGE)):
+        yield from page
+        after = page[-1].position
+
+
+def _head(message: Message) -> bytes:
+    return message.body.split(b"|", 1)[0] + b"|"
 
 
 def _rooms(peer: SimPeer) -> Rooms:

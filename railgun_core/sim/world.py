@@ -103,6 +103,7 @@ class World:
         )
         self._records: dict[int, Record] = {}
         self.peers = [SimPeer(n, Identity(self.rng.randbytes(32)), int(START_UNIX_S)) for n in range(peers)]
+        self._by_key = {peer.identity.public_key: peer for peer in self.peers}
 
     @property
     def now(self) -> Instant:
@@ -139,8 +140,8 @@ class World:
         """Power off: memory is lost, the committed store stays, the other side of each link notices late."""
         if peer.node is not None:
             self.rotations += peer.node.relay.rotations
-        peer.node = None
-        peer.store.restore(peer.store.snapshot())
+        peer.node = peer.wake_s = None
+        peer.store.crash()
         self._records.pop(peer.number, None)
         for end in list(peer.ends.values()):
             self._cut(end, after_s=VANISHED_AFTER_S * self.rng.uniform(0.1, 1.0))
@@ -173,7 +174,8 @@ class World:
             return
         n = peer.number
         host = f"{20 + n // 250}.{n % 250}.1.1"
-        body = PeerBody((Address(AddressKind.TLS, host, 4_000), Address(AddressKind.DHT, host, 4_000)), PeerRole.RELAY, "sim", 1, 1)
+        addresses = (Address(AddressKind.TLS, host, 4_000), Address(AddressKind.DHT, host, 4_000))
+        body = PeerBody(addresses, PeerRole.RELAY, "sim", 1, 1)
         unix_s = self.now.unix_s
         record = sign_record(
             peer.identity,
@@ -251,10 +253,9 @@ class World:
     # ------------------------------------------------------------ links
 
     def _dial(self, peer: SimPeer, effect: Dial) -> None:
-        target = next((p for p in self.peers if p.identity.public_key == effect.record.public_key), None)
+        target = self._by_key[effect.record.public_key]
         node = peer.node
-        up = target is not None and target.node is not None
-        if target is None or not up or not self.network.reachable(peer.number, target.number):
+        if target.node is None or not self.network.reachable(peer.number, target.number):
 
             def failed() -> None:
                 if peer.node is node:
