@@ -1,10 +1,11 @@
-"""What `railgun bench relay` and `railgun bench transport` are asked to measure, checked before anything starts."""
+"""What `railgun bench relay`, `transport` and `idle` are asked to measure, checked before anything starts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from railgun_core.base.errors import UsageError
+from railgun_core.demo.options import DemoOptions
 from railgun_core.wire.envelope import SizeClass
 
 TRANSPORTS = ("quic", "tls")
@@ -45,6 +46,36 @@ class BenchTransportOptions:
     def __post_init__(self) -> None:
         _one_of("--transport", self.transports, TRANSPORTS)
         _bounded(self.seconds, self.rounds)
+
+
+@dataclass(frozen=True, slots=True)
+class BenchIdleOptions:
+    """A network of `peers` processes with rooms and no messages, watched for `seconds`.
+
+    `settle_s`: how long it may calm down before; the DHT's last look around comes half a minute after joining.
+    `epoch_s`: as peers have it by default.
+    """
+
+    peers: int = 12
+    rooms: int = 4
+    members: int = 4
+    seconds: float = 60.0
+    settle_s: float = 40.0
+    epoch_s: int = 600
+    json: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.seconds <= 86_400:
+            raise UsageError(f"--seconds must be between 1 and 86400, not {self.seconds:g}.")
+        if not 0 <= self.settle_s <= 3_600:
+            raise UsageError(f"--settle-s must be between 0 and 3600, not {self.settle_s:g}.")
+        self.network()
+
+    def network(self) -> DemoOptions:
+        """The demo network that is watched. UsageError when it cannot be."""
+        return DemoOptions(
+            peers=self.peers, rooms=self.rooms, members=self.members, epoch_s=self.epoch_s, json=self.json
+        )
 
 
 def _bounded(seconds: float, rounds: int) -> None:

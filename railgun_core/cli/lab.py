@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from railgun_core.bench.options import BenchRelayOptions, BenchTransportOptions
+from railgun_core.bench.options import BenchIdleOptions, BenchRelayOptions, BenchTransportOptions
 from railgun_core.cli.frame import Place, common, data_dir_option, json_option, run_async
 from railgun_core.cli.outcome import print_json
 from railgun_core.cli.tables import pairs
@@ -21,6 +21,7 @@ from railgun_core.sim.options import Partition, SimOptions, parse_seeds
 from railgun_core.wire.envelope import SizeClass
 
 _DEMO, _SIM, _RELAY, _TRANSPORT = DemoOptions(), SimOptions(), BenchRelayOptions(), BenchTransportOptions()
+_IDLE = BenchIdleOptions()
 _BAD_COUNTS = ("lost", "duplicated", "out_of_order")
 
 
@@ -128,6 +129,23 @@ def bench_transport(place: Place, transport: str | None, size: str, **given: Any
         transports=_list(transport) or _TRANSPORT.transports, size=SIZES[size], json=place.json, **given
     )
     from railgun_core.bench.transport import run
+
+    _quiet()
+    return _report(place, run(options))
+
+
+@bench.command("idle")
+@click.option("--peers", type=int, default=_IDLE.peers, show_default=True, help="Engines, each a process.")
+@click.option("--rooms", type=int, default=_IDLE.rooms, show_default=True)
+@click.option("--members", type=int, default=_IDLE.members, show_default=True, help="Members of each room.")
+@click.option("--seconds", type=float, default=_IDLE.seconds, show_default=True, help="Watched for this long.")
+@click.option("--settle-s", type=float, default=_IDLE.settle_s, show_default=True, help="To calm down before.")
+@click.option("--epoch-s", type=int, default=_IDLE.epoch_s, show_default=True)
+@common
+def bench_idle(place: Place, **given: Any) -> int:
+    """CPU share and memory of each engine in a network where nobody says anything."""
+    options = BenchIdleOptions(json=place.json, **given)
+    from railgun_core.bench.idle import run
 
     _quiet()
     return _report(place, run(options))

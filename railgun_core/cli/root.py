@@ -20,7 +20,7 @@ _VERBS = {
     "inspect": ("inspecting", "Recompute a committee from signed records and say who holds which seat, and why."),
     "doctor": ("look", "Check that everything a relay needs is there."),
     "logs": ("look", "The newest lines of the engine's log."),
-    "bench": ("lab", "Measure: relay, transport, dht, store."),
+    "bench": ("lab", "Measure: relay, transport, idle, dht, store."),
     "sim": ("lab", "Many nodes in one process under a virtual clock."),
 }
 

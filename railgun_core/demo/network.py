@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -57,19 +58,28 @@ async def play(options: DemoOptions) -> dict[str, object]:
     """Run a demo and report. Everything that was started is ended, whatever happens."""
     if options.members > options.peers - options.kill and options.rooms:
         raise UsageError("Killed relays host no members: --members may be --peers less --kill at most.")
+    began_s = time.monotonic()
+    async with running(options) as network:
+        traffic = Traffic(network.rooms, size=options.size, rng=network.rng)
+        try:
+            traffic.follow()
+            await _run(network, traffic)
+            return await report(network, traffic, time.monotonic() - began_s)
+        finally:
+            await traffic.close()
+
+
+@contextlib.asynccontextmanager
+async def running(options: DemoOptions) -> AsyncIterator[Network]:
+    """A network whose peers know each other and whose rooms are made; every process ends with the block."""
     folder = options.work_dir or Path(tempfile.mkdtemp(prefix="railgun-demo-"))
     network = _plan(options, folder)
-    traffic = Traffic(network.rooms, size=options.size, rng=network.rng)
-    began_s = time.monotonic()
     try:
         await _boot(network)
         await _make_rooms(network)
         _say(options, f"{len(network.peers)} peers and {len(network.rooms)} rooms are up.")
-        traffic.follow()
-        await _run(network, traffic)
-        return await report(network, traffic, time.monotonic() - began_s)
+        yield network
     finally:
-        await traffic.close()
         await asyncio.gather(*(peer.stop() for peer in (*network.peers, network.bootstrap)))
         if options.work_dir is None:
             shutil.rmtree(folder, ignore_errors=True)

@@ -84,11 +84,11 @@ class PeerProcess:
         if self.process is not None and self.process.returncode is None:
             self.process.kill()
             await self.process.wait()
-        await self._disconnect()
+        await self.disconnect()
 
     async def stop(self) -> None:
         """SIGTERM, and SIGKILL for whoever does not listen."""
-        await self._disconnect()
+        await self.disconnect()
         process = self.process
         if process is None or process.returncode is not None:
             return
@@ -100,7 +100,8 @@ class PeerProcess:
             process.kill()
             await process.wait()
 
-    async def _disconnect(self) -> None:
+    async def disconnect(self) -> None:
+        """Give the connection back; `connect` makes a new one."""
         client, self.client = self.client, None
         if client is not None:
             await client.close()
