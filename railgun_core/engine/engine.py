@@ -61,6 +61,7 @@ from railgun_core.events import (
 )
 from railgun_core.node import Node, NodeConfig
 from railgun_core.relay.duty import RelayLimits
+from railgun_core.rooms.invite import MAX_HINTS
 from railgun_core.store.datadir import open_data_dir
 from railgun_core.store.keyfile import load_or_create
 from railgun_core.store.sqlite import SqliteStore
@@ -131,6 +132,7 @@ class Engine:
         self._record: Record | None = None
         self._record_due_s = 0.0
         self._record_host = ""
+        self._numeric_entries: list[tuple[str, int]] = []
 
     # ------------------------------------------------------------ life
 
@@ -193,6 +195,7 @@ class Engine:
 
     async def _join(self, bootstrap: list[tuple[str, int]]) -> None:
         if bootstrap:
+            self._numeric_entries = [entry for entry in bootstrap if _is_numeric(entry[0])]
             await self.dht.bootstrap(bootstrap)
         if self._record is not None:
             await self.dht.publish(self._record)
@@ -352,9 +355,12 @@ class Engine:
         self._tell(RelaysFound(records))
 
     def contact_hints(self) -> tuple[tuple[str, int], ...]:
-        """Where a newcomer may enter: this peer and a few of its contacts."""
+        """Where a newcomer may enter: other peers and the configured entries; never this peer.
+
+        An invite passes through many hands, and its maker's address would tell all of them where a member lives.
+        """
         others = [(str(contact.ip), int(contact.port)) for contact in itertools.islice(self.dht.table.contacts(), 3)]
-        return tuple(dict.fromkeys(((self._host(), self.ports.dht), *others)))
+        return tuple(dict.fromkeys([*others, *self._numeric_entries]))[:MAX_HINTS]
 
     def _host(self) -> str:
         seen = self.dht.seen_at
@@ -472,6 +478,14 @@ class Engine:
 def identity_text(identity: Identity) -> str:
     """A peer for logs: ten characters."""
     return identity.peer_id.hex()[:10]
+
+
+def _is_numeric(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _decoded(raw: bytes) -> Record | None:
