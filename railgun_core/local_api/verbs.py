@@ -22,6 +22,8 @@ from railgun_core.local_api.handlers import Handler, call, latest, stream
 from railgun_core.local_api.health import checks
 from railgun_core.local_api.inspection import inspection_of
 from railgun_core.logs import EngineLog
+from railgun_core.rooms.content import split_message
+from railgun_core.rooms.epoch_keys import room_id_of
 from railgun_core.rooms.invite import LIFETIME_S, Invite, decode_invite, encode_invite
 from railgun_core.rooms.room import Room
 from railgun_core.rooms.rooms import find_room, member_text
@@ -30,6 +32,8 @@ from railgun_core.wire.records import PeerBody, PeerRole
 
 WATCH_EVERY_S = 0.25
 PAGE = 500
+MOST_IN_A_PAGE = 1_000
+MAX_NAME_BYTES = 120
 PAST_DUTIES = 200
 WAITS = {"accepted": Delivery.ACCEPTED, "stored": Delivery.STORED, "delivered": Delivery.DELIVERED}
 
@@ -40,6 +44,7 @@ class Verbs:
     def __init__(self, engine: Engine, log: EngineLog) -> None:
         self._engine = engine
         self._log = log
+        self._joining = asyncio.Lock()
 
     def handlers(self) -> Mapping[str, Handler]:
         """Verb to handler."""
@@ -88,19 +93,22 @@ class Verbs:
     # ------------------------------------------------------------ rooms
 
     async def room_create(self, args: m.RoomCreate) -> m.RoomInfo:
-        _check_name(args.name)
-        if any(room.put.name == args.name for room in self._rooms()):
-            raise UsageError(f"you have a room called {args.name} already", code="name-taken")
-        room = await self._enter(args.name, secrets.token_bytes(32), joining=False)
+        name = _checked_name(args.name)
+        if any(room.put.name == name for room in self._rooms()):
+            raise UsageError(f"You have a room called {name} already.", code="name-taken")
+        room = await self._enter(name, secrets.token_bytes(32), joining=False)
         return _info(room)
 
     async def room_join(self, args: m.RoomJoin) -> m.RoomInfo:
         invite = decode_invite(args.link, time.time())
         if invite.hints and not self._engine.dht.contacts:
             await self._engine.dht.bootstrap(invite.hints)
-        taken = {room.put.name for room in self._rooms()}
-        name = next(n for k in range(1, 1_000) if (n := invite.name if k == 1 else f"{invite.name} ({k})") not in taken)
-        room = await self._enter(name, invite.room_root, joining=True)
+        async with self._joining:  # one at a time: a room that was left is cleared before it is entered again
+            room_id = room_id_of(invite.room_root)
+            if room_id not in self._engine.node.rooms.rooms:
+                await self._engine.store.end_membership(room_id)
+            name = _free_name(invite.name, {room.put.name for room in self._rooms()})
+            room = await self._enter(name, invite.room_root, joining=True)
         welcome = self._engine.waiting.welcome(room.id)
         try:
             async with asyncio.timeout(args.wait_s):
@@ -132,11 +140,12 @@ class Verbs:
         return m.Invite(room.id.hex(), link)
 
     async def room_leave(self, args: m.RoomRef) -> m.RoomInfo:
-        room = self._room(args.room)
-        effects: list[Effect] = []
-        self._engine.node.rooms.leave(room, instant(), effects)
-        self._engine.carry_out(effects)
-        await self._engine.settled()
+        async with self._joining:
+            room = self._room(args.room)
+            effects: list[Effect] = []
+            self._engine.node.rooms.leave(room, instant(), effects)
+            self._engine.carry_out(effects)
+            await self._engine.settled()
         return _info(room)
 
     async def room_members(self, args: m.RoomRef) -> m.Members:
@@ -182,11 +191,11 @@ class Verbs:
     async def room_read(self, args: m.RoomRead) -> m.Messages:
         room = self._room(args.room)
         store = self._engine.store
-        count = max(1, min(args.count, 10_000))
+        count = max(1, min(args.count, MOST_IN_A_PAGE))
         if args.since is None:
-            found = await store.latest_messages(room.id, limit=count)
+            found = await store.latest_messages(room.id, limit=count, max_bytes=m.MAX_PAGE_BYTES)
         else:
-            found = await store.messages(room.id, after=args.since, limit=count)
+            found = await store.messages(room.id, after=args.since, limit=count, max_bytes=m.MAX_PAGE_BYTES)
         return _messages(room, found, args.since or 0)
 
     async def room_follow(self, args: m.RoomFollow) -> AsyncGenerator[m.Messages, None]:
@@ -196,7 +205,9 @@ class Verbs:
         try:
             while True:
                 growth.clear()
-                while found := await self._engine.store.messages(room.id, after=since, limit=PAGE):
+                while found := await self._engine.store.messages(
+                    room.id, after=since, limit=PAGE, max_bytes=m.MAX_PAGE_BYTES
+                ):
                     since = found[-1].position
                     yield _messages(room, found, since)
                 await growth.wait()
@@ -252,7 +263,7 @@ class Verbs:
 
     async def inspect(self, args: m.InspectArgs) -> m.Inspections:
         if (args.room is None) == (args.tag is None):
-            raise UsageError("name a room or a tag, one of the two", code="usage")
+            raise UsageError("Name a room or a tag, one of the two.", code="usage")
         store, config = self._engine.store, self._engine.config
         if args.room is not None:
             saved = await store.committees(room=self._room(args.room).id)
@@ -260,7 +271,7 @@ class Verbs:
             saved = await store.committees(tag=await self._tag(args.tag or ""))
         found = [row for row in saved if args.epoch is None or row.epoch == args.epoch]
         if not found:
-            raise UsageError("no committee of that epoch is known here", code="no-such-committee")
+            raise UsageError("No committee of that epoch is known here.", code="no-such-committee")
         return m.Inspections(
             tuple(
                 inspection_of(
@@ -284,12 +295,12 @@ class Verbs:
             try:
                 return Tag(bytes.fromhex(wanted))
             except ValueError:
-                raise UsageError("a tag is written in hex digits", code="usage") from None
+                raise UsageError("A tag is written in hex digits.", code="usage") from None
         rows = await self._engine.store.duties(limit=PAST_DUTIES)
         tags = {duty.tag for duty in self._engine.node.relay.duties.values()} | {row.tag for row in rows}
         found = [tag for tag in tags if len(wanted) >= 4 and tag.hex().startswith(wanted)]
         if len(found) != 1:
-            raise UsageError("no single tag starts with that", code="no-such-committee")
+            raise UsageError("No single tag starts with that.", code="no-such-committee")
         return found[0]
 
     # ------------------------------------------------------------ health
@@ -349,18 +360,31 @@ def _info(room: Room) -> m.RoomInfo:
     )
 
 
-def _check_name(name: str) -> None:
-    if not name.strip() or not name.isprintable() or len(name.encode("utf-8")) > 120:
-        raise UsageError("a room's name has 1 to 120 printable characters", code="bad-name")
+def _checked_name(name: str) -> str:
+    """The name without blanks around it: two rooms that look the same could not be told apart."""
+    name = name.strip()
+    if not name or not name.isprintable() or len(name.encode("utf-8")) > MAX_NAME_BYTES:
+        raise UsageError("A room's name has 1 to 120 bytes, all of them printable characters.", code="bad-name")
+    return name
+
+
+def _free_name(wanted: str, taken: set[str]) -> str:
+    """The inviter's name for the room, or that with a number; never too long to be invited to again."""
+    name, number = wanted, 1
+    while name in taken:
+        number += 1
+        mark = f" ({number})"
+        name = wanted.encode()[: MAX_NAME_BYTES - len(mark)].decode(errors="ignore") + mark
+    return name
 
 
 def _check_lines(args: m.RoomSend) -> None:
     if args.wait not in WAITS:
-        raise UsageError(f"wait for one of {', '.join(WAITS)}", code="usage")
+        raise UsageError(f"Wait for one of {', '.join(WAITS)}.", code="usage")
     if not 0 < len(args.lines) <= m.MAX_LINES_PER_SEND:
-        raise UsageError(f"send 1 to {m.MAX_LINES_PER_SEND} lines at once", code="usage")
+        raise UsageError(f"Send 1 to {m.MAX_LINES_PER_SEND:,} lines at once.", code="usage")
     if any(len(line) > m.MAX_MESSAGE_BYTES for line in args.lines):
-        raise UsageError(f"one message has at most {m.MAX_MESSAGE_BYTES} bytes", code="message-too-long")
+        raise UsageError(f"One message has at most {m.MAX_MESSAGE_BYTES:,} bytes.", code="message-too-long")
 
 
 def _sent(args: m.RoomSend, first: int, last: int, remaining: set[int]) -> m.Sent:
@@ -370,18 +394,26 @@ def _sent(args: m.RoomSend, first: int, last: int, remaining: set[int]) -> m.Sen
             runs[-1] = (runs[-1][0], seq)
         else:
             runs.append((seq, seq))
-    # A long message has several items: count it as reached when all of them are.
-    items = last - first + 1
-    reached = len(args.lines) if not remaining else max(0, len(args.lines) - len(remaining))
+    reached = len(args.lines) if not remaining else _reached(args.lines, first, remaining)
     return m.Sent(
         lines=len(args.lines),
         reached=reached,
         wait=args.wait,
         first_seq=first,
-        last_seq=first + items - 1,
+        last_seq=last,
         waiting=len(args.lines) - reached,
         missing=tuple(runs),
     )
+
+
+def _reached(lines: tuple[bytes, ...], first: int, remaining: set[int]) -> int:
+    """How many lines are there whole: a long one has several items, and counts when all of them are."""
+    reached = 0
+    for line in lines:
+        after = first + len(split_message(line, first, 0.0))
+        reached += remaining.isdisjoint(range(first, after))
+        first = after
+    return reached
 
 
 def _messages(room: Room, found: tuple[Message, ...], last: int) -> m.Messages:

@@ -23,6 +23,7 @@ class Place:
     seq: int
     part: int
     parts: int
+    size: int = 0  # bytes of its body
 
     @property
     def first_seq(self) -> int:
@@ -49,24 +50,33 @@ Siblings = Callable[[MemberId, int, int], Sequence[Place]]
 """(sender, first, last) -> the stored items of that run, by sequence."""
 
 
-def whole_messages(places: Iterable[Place], siblings: Siblings, *, limit: int) -> list[Whole]:
+def whole_messages(
+    places: Iterable[Place], siblings: Siblings, *, limit: int, max_bytes: int | None = None
+) -> list[Whole]:
     """The first `limit` complete messages in the order of `places` (ascending or descending positions).
 
-    Reads no further in `places` than it must; asks for the siblings of a message once.
+    Past the first, only what keeps their bodies within `max_bytes`. Reads no further in `places` than it must; asks
+    for the siblings of a message once.
     """
     found: list[Whole] = []
-    completed_at: dict[tuple[MemberId, int, int], int | None] = {}
+    completed_at: dict[tuple[MemberId, int, int], tuple[int | None, int]] = {}
+    used_bytes = 0
     if limit <= 0:
         return found
     for place in places:
         if not place.sound:
             continue
+        size = place.size
         if place.parts > 1:
             group = (place.sender, place.first_seq, place.parts)
             if group not in completed_at:
                 completed_at[group] = _completed_at(place, siblings)
-            if completed_at[group] != place.position:
+            position, size = completed_at[group]
+            if position != place.position:
                 continue
+        used_bytes += size
+        if found and max_bytes is not None and used_bytes > max_bytes:
+            break
         last = place.first_seq + place.parts - 1
         found.append(Whole(place.position, place.sender, place.first_seq, last))
         if len(found) >= limit:
@@ -74,13 +84,14 @@ def whole_messages(places: Iterable[Place], siblings: Siblings, *, limit: int) -
     return found
 
 
-def _completed_at(place: Place, siblings: Siblings) -> int | None:
+def _completed_at(place: Place, siblings: Siblings) -> tuple[int | None, int]:
+    """The position where a message became whole (None: it is not), and the bytes of its body."""
     run = siblings(place.sender, place.first_seq, place.first_seq + place.parts - 1)
     if len(run) != place.parts:
-        return None
+        return None, 0
     if any(p.parts != place.parts or p.first_seq != place.first_seq for p in run):
-        return None
-    return max(p.position for p in run)
+        return None, 0
+    return max(p.position for p in run), sum(p.size for p in run)
 
 
 def compressed(entries: Iterable[tuple[int, Delivery, int]]) -> tuple[OutboxRange, ...]:

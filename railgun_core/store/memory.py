@@ -83,6 +83,13 @@ class _Conversation:
         self.order = list(self.at)
         self.outbox = {seq: state for seq, state in self.outbox.items() if seq in self.own}
 
+    def disown(self) -> None:
+        """What was own becomes somebody's who was here before."""
+        for stored in self.own.values():
+            fresh = replace(stored, own=False)
+            self.at[stored.place.position] = self.by_seq[stored.place.sender, stored.item.seq] = fresh
+        self.own, self.outbox, self.last_own_seq = {}, {}, 0
+
     def siblings(self, sender: MemberId, first: int, last: int) -> list[Place]:
         if last - first >= len(self.by_seq):  # a claim of more parts than there are items: nobody counts that far
             return []
@@ -186,17 +193,20 @@ class MemoryStore:
         own = self._conversation(room).own
         return tuple(own[seq].item for seq in sorted(own) if first <= seq <= last)
 
-    async def messages(self, room: RoomId, *, after: int, limit: int) -> tuple[Message, ...]:
+    async def messages(
+        self, room: RoomId, *, after: int, limit: int, max_bytes: int | None = None
+    ) -> tuple[Message, ...]:
         """See the port."""
         talk = self._conversation(room)
         start = bisect_right(talk.order, after)
         places = (talk.at[talk.order[i]].place for i in range(start, len(talk.order)))
-        return _messages(talk, places, limit=limit)
+        return _messages(talk, places, limit=limit, max_bytes=max_bytes)
 
-    async def latest_messages(self, room: RoomId, *, limit: int) -> tuple[Message, ...]:
+    async def latest_messages(self, room: RoomId, *, limit: int, max_bytes: int | None = None) -> tuple[Message, ...]:
         """See the port."""
         talk = self._conversation(room)
-        return _messages(talk, (talk.at[position].place for position in reversed(talk.order)), limit=limit)[::-1]
+        places = (talk.at[position].place for position in reversed(talk.order))
+        return _messages(talk, places, limit=limit, max_bytes=max_bytes)[::-1]
 
     async def committees(self, *, room: RoomId | None = None, tag: Tag | None = None) -> tuple[CommitteePut, ...]:
         """See the port."""
@@ -220,6 +230,14 @@ class MemoryStore:
     async def settings(self) -> dict[str, str]:
         """See the port."""
         return dict(self._settled().settings)
+
+    async def end_membership(self, room: RoomId) -> None:
+        """See the port."""
+        tables = self._settled()
+        tables.members = {key: put for key, put in tables.members.items() if put.room != room}
+        talk = tables.conversations.get(room)
+        if talk is not None:
+            talk.disown()
 
     async def forget_room(self, room: RoomId) -> None:
         """See the port."""
@@ -309,12 +327,15 @@ class MemoryStore:
             if (add.sender, item.seq) in talk.by_seq:
                 continue
             tables.last_position += 1
-            place = Place(tables.last_position, add.sender, item.seq, item.part, item.parts)
+            place = Place(tables.last_position, add.sender, item.seq, item.part, item.parts, len(item.body))
             talk.add(_Stored(place, item, add.own))
 
 
-def _messages(talk: _Conversation, places: Iterable[Place], *, limit: int) -> tuple[Message, ...]:
-    return tuple(talk.message(whole) for whole in whole_messages(places, talk.siblings, limit=limit))
+def _messages(
+    talk: _Conversation, places: Iterable[Place], *, limit: int, max_bytes: int | None
+) -> tuple[Message, ...]:
+    wholes = whole_messages(places, talk.siblings, limit=limit, max_bytes=max_bytes)
+    return tuple(talk.message(whole) for whole in wholes)
 
 
 def _mark(talk: _Conversation | None, mark: OutboxMark) -> None:

@@ -36,11 +36,16 @@ class Store(Protocol):
     async def own_items(self, room: RoomId, first: int, last: int) -> tuple[Item, ...]:
         """Own items first..last (inclusive) that are still kept, in order."""
 
-    async def messages(self, room: RoomId, *, after: int, limit: int) -> tuple[Message, ...]:
-        """Whole messages whose position is above `after`, oldest first; own ones included."""
+    async def messages(
+        self, room: RoomId, *, after: int, limit: int, max_bytes: int | None = None
+    ) -> tuple[Message, ...]:
+        """Whole messages whose position is above `after`, oldest first; own ones included.
 
-    async def latest_messages(self, room: RoomId, *, limit: int) -> tuple[Message, ...]:
-        """The newest whole messages, oldest first."""
+        At most `limit`, and past the first only as many as keep their bodies within `max_bytes`.
+        """
+
+    async def latest_messages(self, room: RoomId, *, limit: int, max_bytes: int | None = None) -> tuple[Message, ...]:
+        """The newest whole messages within the same bounds, oldest first."""
 
     async def committees(self, *, room: RoomId | None = None, tag: Tag | None = None) -> tuple[CommitteePut, ...]:
         """Saved committees of an own room or under a tag, oldest epoch first."""
@@ -56,6 +61,13 @@ class Store(Protocol):
 
     async def settings(self) -> dict[str, str]:
         """All settings."""
+
+    async def end_membership(self, room: RoomId) -> None:
+        """Of a room that was left: what was said stays, but nothing of it is this person's stream any more.
+
+        Who joins again has a new name and counts from one. Were the old stream still its own, items of the old one
+        would be sent again under the new name.
+        """
 
     async def forget_room(self, room: RoomId) -> None:
         """Remove a room and everything in it."""

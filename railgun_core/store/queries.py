@@ -52,7 +52,8 @@ _Row = Row[*tuple[Any, ...]]
 _Wanted = Select[*tuple[Any, ...]]
 
 _IS_OWN: Final = ITEMS.c.own == literal_column("1")  # a literal, so that the partial index is used
-_PLACE: Final = (ITEMS.c.position, ITEMS.c.sender, ITEMS.c.seq, ITEMS.c.part, ITEMS.c.parts)
+_SIZE: Final = func.length(ITEMS.c.body).label("size")  # from the row's header: the body itself is not read
+_PLACE: Final = (ITEMS.c.position, ITEMS.c.sender, ITEMS.c.seq, ITEMS.c.part, ITEMS.c.parts, _SIZE)
 _SCAN_ROWS: Final = 256  # fetched at a time while looking for whole messages
 
 
@@ -107,16 +108,20 @@ def own_items(connection: Connection, room: RoomId, first: int, last: int) -> tu
     )
 
 
-def messages(connection: Connection, room: RoomId, *, after: int, limit: int) -> tuple[Message, ...]:
+def messages(
+    connection: Connection, room: RoomId, *, after: int, limit: int, max_bytes: int | None = None
+) -> tuple[Message, ...]:
     """Whole messages above `after`, oldest first."""
     scan = select(*_PLACE).where(ITEMS.c.room == room, ITEMS.c.position > after).order_by(ITEMS.c.position)
-    return _found(connection, room, scan, limit=limit)
+    return _found(connection, room, scan, limit=limit, max_bytes=max_bytes)
 
 
-def latest_messages(connection: Connection, room: RoomId, *, limit: int) -> tuple[Message, ...]:
+def latest_messages(
+    connection: Connection, room: RoomId, *, limit: int, max_bytes: int | None = None
+) -> tuple[Message, ...]:
     """The newest whole messages, oldest first."""
     scan = select(*_PLACE).where(ITEMS.c.room == room).order_by(ITEMS.c.position.desc())
-    return _found(connection, room, scan, limit=limit)[::-1]
+    return _found(connection, room, scan, limit=limit, max_bytes=max_bytes)[::-1]
 
 
 def committees(connection: Connection, *, room: RoomId | None, tag: Tag | None) -> tuple[CommitteePut, ...]:
@@ -188,20 +193,22 @@ def settings(connection: Connection) -> dict[str, str]:
     return {r.name: r.value for r in _checked(connection, SETTINGS)}
 
 
-def _found(connection: Connection, room: RoomId, scan: _Wanted, *, limit: int) -> tuple[Message, ...]:
+def _found(
+    connection: Connection, room: RoomId, scan: _Wanted, *, limit: int, max_bytes: int | None
+) -> tuple[Message, ...]:
     def siblings(sender: MemberId, first: int, last: int) -> list[Place]:
         run = {"room": room, "sender": sender, "first": first, "last": last}
         return [_place(r) for r in connection.execute(_PLACES_OF_RUN, run)]
 
     with connection.execute(scan, execution_options={"yield_per": _SCAN_ROWS}) as rows:
-        wholes = whole_messages(map(_place, rows), siblings, limit=limit)
+        wholes = whole_messages(map(_place, rows), siblings, limit=limit, max_bytes=max_bytes)
     parts = _parts(connection, room, wholes)
     waiting = _waiting(connection, room, [p for run in parts for p in run if p.own])
     return tuple(_message(whole, run, waiting) for whole, run in zip(wholes, parts, strict=True))
 
 
 def _place(row: _Row) -> Place:
-    return Place(row.position, MemberId(row.sender), row.seq, row.part, row.parts)
+    return Place(row.position, MemberId(row.sender), row.seq, row.part, row.parts, row.size)
 
 
 def _parts(connection: Connection, room: RoomId, wholes: Sequence[Whole]) -> list[list[_Row]]:

@@ -1,16 +1,16 @@
 """Taking things out: a forgotten room, and what is past its time.
 
-Sequences are never given twice: `streams`, the last own sequence of a room, outlives its items.
+Within one membership sequences are never given twice: `streams`, the last own sequence of a room, outlives its items.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Connection, Table, and_, delete, exists, select
+from sqlalchemy import Connection, Table, and_, delete, exists, func, literal, literal_column, select, update
 
 from railgun_core.base.ids import RoomId
-from railgun_core.store.schema import COMMITTEES, DUTIES, ITEMS, MEMBERS, OUTBOX, PEERS, ROOMS, STREAMS, TRAFFIC
+from railgun_core.store.schema import COMMITTEES, DUTIES, ITEMS, MEMBERS, OUTBOX, PEERS, ROOMS, STREAMS, SUMMED, TRAFFIC
 
 PRUNE_ROWS: Final = 2000  # of items in one transaction: about 10 MB of pages
 PEERS_KEPT: Final = 4096  # guess: a start needs some dozens, the rest is a second and third try
@@ -21,6 +21,15 @@ _OF_A_ROOM: Final[tuple[Table, ...]] = (OUTBOX, ITEMS, MEMBERS, COMMITTEES, STRE
 def forget_room(connection: Connection, room: RoomId) -> None:
     """Remove every row of the room."""
     for table in _OF_A_ROOM:
+        connection.execute(delete(table).where(table.c.room == room))
+
+
+def end_membership(connection: Connection, room: RoomId) -> None:
+    """Keep the conversation, and drop the stream, the outbox and what was known of the members."""
+    names = [ITEMS.c[name] if name != "own" else literal(0) for name in SUMMED["items"]]
+    mine = update(ITEMS).where(ITEMS.c.room == room, ITEMS.c.own == literal_column("1"))
+    connection.execute(mine.values(own=0, crc=func.row_crc(*names)))
+    for table in (OUTBOX, MEMBERS, STREAMS):
         connection.execute(delete(table).where(table.c.room == room))
 
 

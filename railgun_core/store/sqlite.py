@@ -32,7 +32,7 @@ from railgun_core.store.apply import has_own_items, rows_of
 from railgun_core.store.connections import reader_engine, writer_engine
 from railgun_core.store.failures import failure_of
 from railgun_core.store.opening import prepare
-from railgun_core.store.removal import PRUNE_ROWS, forget_room, prune_chunk
+from railgun_core.store.removal import PRUNE_ROWS, end_membership, forget_room, prune_chunk
 from railgun_core.store.writer import Job, Writer
 
 T = TypeVar("T")
@@ -87,13 +87,17 @@ class SqliteStore:
         """See the port."""
         return await self._reader.ask(lambda c: queries.own_items(c, room, first, last))
 
-    async def messages(self, room: RoomId, *, after: int, limit: int) -> tuple[Message, ...]:
+    async def messages(
+        self, room: RoomId, *, after: int, limit: int, max_bytes: int | None = None
+    ) -> tuple[Message, ...]:
         """See the port."""
-        return await self._reader.ask(lambda c: queries.messages(c, room, after=after, limit=limit))
+        return await self._reader.ask(
+            lambda c: queries.messages(c, room, after=after, limit=limit, max_bytes=max_bytes)
+        )
 
-    async def latest_messages(self, room: RoomId, *, limit: int) -> tuple[Message, ...]:
+    async def latest_messages(self, room: RoomId, *, limit: int, max_bytes: int | None = None) -> tuple[Message, ...]:
         """See the port."""
-        return await self._reader.ask(lambda c: queries.latest_messages(c, room, limit=limit))
+        return await self._reader.ask(lambda c: queries.latest_messages(c, room, limit=limit, max_bytes=max_bytes))
 
     async def committees(self, *, room: RoomId | None = None, tag: Tag | None = None) -> tuple[CommitteePut, ...]:
         """See the port."""
@@ -114,6 +118,10 @@ class SqliteStore:
     async def settings(self) -> dict[str, str]:
         """See the port."""
         return await self._reader.ask(queries.settings)
+
+    async def end_membership(self, room: RoomId) -> None:
+        """See the port. Rewrites every own item: some 10 us each."""
+        await self._write(lambda connection: end_membership(connection, room), rows=1, own_items=False)
 
     async def forget_room(self, room: RoomId) -> None:
         """See the port. One transaction; the freed pages are overwritten."""

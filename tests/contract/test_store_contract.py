@@ -211,6 +211,37 @@ async def test_pages_of_a_conversation_follow_each_other(store: Store) -> None:
     assert [m.seq for m in await store.latest_messages(ROOM, limit=4)] == [7, 8, 9, 10]
 
 
+async def test_a_page_ends_before_its_bodies_are_too_many_bytes_but_never_empty(store: Store) -> None:
+    big, small = bytes(1_000), b"small"
+    bodies = [small, big, big, small, small]
+    found = tuple(Item(seq, 0, 1, body, 1.0) for seq, body in enumerate(bodies, 1))
+    halves = parts(6, (bytes(600), bytes(600)))
+    await store.commit([room_put(), ItemsAdd(ROOM, ANN, found + halves, False)])
+    pages: list[list[int]] = []
+    after = 0
+    while page := await store.messages(ROOM, after=after, limit=9, max_bytes=1_005):
+        pages.append([m.seq for m in page])
+        after = page[-1].position
+    assert pages == [[1, 2], [3, 4], [5], [7]]
+    assert [m.seq for m in await store.latest_messages(ROOM, limit=9, max_bytes=1_205)] == [5, 7]
+    assert [m.seq for m in await store.latest_messages(ROOM, limit=9, max_bytes=1)] == [7]
+
+
+async def test_a_membership_that_ended_leaves_the_words_and_takes_the_stream(store: Store) -> None:
+    await store.commit([room_put(), ItemsAdd(ROOM, ME, items(1, 5), True), ItemsAdd(ROOM, ANN, items(1, 2), False)])
+    await store.commit([MemberPut(ROOM, ANN, "Ann", 2, 0, Membership.ACTIVE, 9.0), ItemsAdd(OTHER_ROOM, ME, items(1, 1), True)])
+    await store.end_membership(ROOM)
+    assert len(await store.messages(ROOM, after=0, limit=9)) == 7
+    assert all(m.delivery is None for m in await store.messages(ROOM, after=0, limit=9))
+    assert await store.own_items(ROOM, 1, 9) == ()
+    stored = next(s for s in (await store.load()).rooms if s.room.room == ROOM)
+    assert (stored.next_seq, stored.first_kept, stored.outbox, stored.members) == (1, 1, (), ())
+    await store.commit([ItemsAdd(ROOM, BOB, items(1, 2), True)])  # the same person under a new name
+    assert [item.seq for item in await store.own_items(ROOM, 1, 9)] == [1, 2]
+    assert len(await store.own_items(OTHER_ROOM, 1, 9)) == 1
+    await store.end_membership(RoomId(bytes(16)))
+
+
 async def test_committees_are_found_by_room_and_by_tag(store: Store) -> None:
     puts = (
         committee(9, room=ROOM),
