@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -257,7 +258,7 @@ def _read(data_dir: Path) -> dict[str, object]:
     try:
         with (data_dir / FILE_NAME).open("rb") as file:
             return tomllib.load(file)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # the engine says what is wrong with the directory
         return {}
     except OSError as error:
         raise EnvironmentFailure(f"{FILE_NAME} cannot be read: {error.strerror}.", code="unreadable") from None
@@ -276,7 +277,7 @@ def _checked(option: Option, value: object) -> object:
         case Form.CHOICES:
             return _several(option, value)
         case Form.HOST_PORT:
-            return _host_port(option, value)
+            return _numeric(option, _host_port(option, value))
         case Form.HOST_PORTS:
             return tuple(dict.fromkeys(_host_port(option, item) for item in _items(option, value)))
 
@@ -332,6 +333,16 @@ def _host_port(option: Option, value: object) -> HostPort:
         return HostPort.parse(value)
     except UsageError as error:
         raise UsageError(f"{option.flag}: {error.detail}") from None
+
+
+def _numeric(option: Option, place: HostPort) -> HostPort:
+    """A place of this machine: sockets and the signed record need its number, and a name may mean several."""
+    host = "127.0.0.1" if place.host == "localhost" else place.host
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        raise UsageError(f"{option.flag} needs a numeric address such as 127.0.0.1, not {place.host!r}.") from None
+    return HostPort(host, place.port)
 
 
 def _items(option: Option, value: object) -> list[object]:

@@ -27,6 +27,15 @@ class RailGunError(Exception):
             self.code = code
 
 
+def sentence_of(error: RailGunError) -> str:
+    """What a person reads: a capital first, a full stop last, whatever the place that raised it wrote."""
+    text = (getattr(error, "sentence", "") or error.detail or error.code).strip()
+    head = text.split(" ", 1)[0]
+    if head.replace("'", "").isalpha():  # not a file, an option or a number
+        text = text[0].upper() + text[1:]
+    return text if text.endswith((".", "!", "?")) else text + "."
+
+
 class PeerError(RailGunError):
     """The other side did something wrong."""
 

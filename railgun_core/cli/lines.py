@@ -27,7 +27,13 @@ class TooLong(Exception):
 
     def usage_error(self, sent: int) -> UsageError:
         """The sentence for the person."""
-        before = f" The {sent:,} lines before it were sent." if sent else " Nothing was sent."
+        before = (
+            " Nothing was sent."
+            if not sent
+            else " The line before it was sent."
+            if sent == 1
+            else f" The {sent:,} lines before it were sent."
+        )
         return UsageError(f"Line {self.number:,} is longer than the 4 MiB a message may have.{before}", code="too-long")
 
 

@@ -12,6 +12,7 @@ from railgun_core.base.errors import RailGunError, UsageError
 from railgun_core.cli.frame import Place, ask, common, run_async
 from railgun_core.cli.outcome import print_json
 from railgun_core.cli.tables import (
+    counted,
     moment_words,
     or_unknown,
     pairs,
@@ -75,7 +76,7 @@ def peers(place: Place) -> int:
         for peer in found.peers
     ]
     click.echo(table(head, rows, none="No relay is known yet."))
-    click.echo(f"\n{found.contacts} contacts in the directory.")
+    click.echo(f"\n{counted(found.contacts, 'contact')} in the directory.")
     return 0
 
 
@@ -153,7 +154,9 @@ def _status_rows(found: NodeStatus) -> list[tuple[str, object]]:
     traffic, targets, standing = found.traffic, found.targets, found.standing
     reachable = "not known yet" if found.reachable is None else "yes" if found.reachable else "no"
     cap = f", cap {size_words(traffic.cap_bytes)}" if traffic.cap_bytes is not None else ""
-    network = f"{found.peers} peers, {found.relays} relays in {found.groups} groups"
+    network = (
+        f"{counted(found.peers, 'peer')}, {counted(found.relays, 'relay')} in {counted(found.groups, 'address group')}"
+    )
     return [
         ("State", f"{found.state.value}: {found.reason}" if found.reason else found.state.value),
         (
@@ -173,7 +176,8 @@ def _status_rows(found: NodeStatus) -> list[tuple[str, object]]:
         ("Traffic", f"up {rate_words(traffic.up_bps)}, down {rate_words(traffic.down_bps)}"),
         (
             "Today",
-            f"{size_words(traffic.today_bytes)}, {traffic.today_envelopes} envelopes for {traffic.today_rooms} rooms",
+            f"{size_words(traffic.today_bytes)}, {counted(traffic.today_envelopes, 'envelope')}"
+            f" for {counted(traffic.today_rooms, 'room')}",
         ),
         ("This month", size_words(traffic.month_bytes) + cap),
         ("Lookup", _against(targets.dht_ms, 500)),

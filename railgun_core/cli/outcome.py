@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from railgun_core.base.errors import RailGunError
+from railgun_core.base.errors import RailGunError, sentence_of
 
 BROKEN_OFF = 130
 
@@ -29,8 +29,7 @@ def run(arguments: list[str]) -> int:
     except click.ClickException as error:
         return _say("usage", _usage_sentence(error), 2, wants_json=wants_json)
     except RailGunError as error:
-        sentence = getattr(error, "sentence", "") or error.detail or error.code
-        return _say(error.code, sentence, error.exit_status, wants_json=wants_json)
+        return _say(error.code, sentence_of(error), error.exit_status, wants_json=wants_json)
     except OSError as error:
         reason = f"{error.strerror or type(error).__name__}{f': {error.filename}' if error.filename else ''}."
         return _say("environment", reason, 3, wants_json=wants_json)
@@ -57,7 +56,8 @@ def print_json(value: object) -> None:
 
 
 def _usage_sentence(error: click.ClickException) -> str:
-    sentence = " ".join(error.format_message().split())
+    bare = isinstance(error, click.exceptions.NoArgsIsHelpError)  # its message is the whole help
+    sentence = "A verb is missing." if bare else " ".join(error.format_message().split())
     hint = ""
     if isinstance(error, click.UsageError) and error.ctx is not None:
         hint = f" See: {error.ctx.command_path} --help"

@@ -10,7 +10,7 @@ from railgun_core.cli.frame import Place, ask, common, data_dir_option, json_opt
 from railgun_core.cli.outcome import print_json
 from railgun_core.cli.reading import read
 from railgun_core.cli.sending import send
-from railgun_core.cli.tables import moment_words, plain, table
+from railgun_core.cli.tables import counted, moment_words, plain, table
 from railgun_core.local_api.messages import (
     Invite,
     Members,
@@ -123,5 +123,5 @@ def _show(place: Place, info: RoomInfo, verb: str) -> int:
     if place.json:
         print_json(info)
     else:
-        click.echo(f"{verb} {plain(info.name)} ({info.room[:10]}), {info.members} members.")
+        click.echo(f"{verb} {plain(info.name)} ({info.room[:10]}), {counted(info.members, 'member')}.")
     return 0

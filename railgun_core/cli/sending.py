@@ -19,10 +19,11 @@ from typing import IO
 
 import click
 
-from railgun_core.base.errors import RailGunError, UsageError
+from railgun_core.base.errors import EnvironmentFailure, RailGunError, UsageError
 from railgun_core.cli.frame import Place, common, run_async
 from railgun_core.cli.lines import READ_BYTES, Read, TooLong, batches_of, check_lengths, messages_of
 from railgun_core.cli.outcome import print_json
+from railgun_core.cli.tables import counted
 from railgun_core.local_api.client import Client
 from railgun_core.local_api.messages import RoomSend, Sent
 
@@ -148,6 +149,8 @@ async def _send_all(place: Place, room: str, source: IO[bytes], *, wait: str, ti
         except TooLong as error:
             await settle(keep=0)
             raise error.usage_error(handed_over) from None
+        except EnvironmentFailure as failure:
+            raise _cut_off(failure, handed_over, tally.reached, wait) from None
         finally:
             for task in under_way:
                 task.cancel()
@@ -155,6 +158,16 @@ async def _send_all(place: Place, room: str, source: IO[bytes], *, wait: str, ti
             if show and handed_over:
                 click.echo("", err=True)
     return tally
+
+
+def _cut_off(failure: EnvironmentFailure, handed_over: int, reached: int, wait: str) -> EnvironmentFailure:
+    """The engine went away: who has to send the rest again needs to know where it stands."""
+    if failure.code != "engine-gone" or not handed_over:
+        return failure
+    open_lines = handed_over - reached
+    rest = f"; whether the other {open_lines:,} are in its outbox is not known" if open_lines else ""
+    sentence = f"The engine stopped: {reached:,} of {counted(handed_over, 'line')} handed over so far are {wait}{rest}."
+    return EnvironmentFailure(sentence, code=failure.code)
 
 
 async def _batches(source: IO[bytes]) -> AsyncIterator[tuple[bytes, ...]]:
@@ -226,9 +239,10 @@ def _report(place: Place, room: str, tally: Tally, wait: str) -> int:
         which = ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in missing[:20])
         more = f" and {len(missing) - 20} more runs" if len(missing) > 20 else ""
         verb = "is" if waiting == 1 else "are"
-        sentence = f"{waiting:,} of {tally.lines:,} messages {verb} not {wait} yet: sequences {which}{more}."
-        click.echo(f"railgun: {sentence} They stay in the outbox and go on by themselves.", err=True)
+        sentence = f"{waiting:,} of {counted(tally.lines, 'message')} {verb} not {wait} yet: sequences {which}{more}."
+        one, many = "It stays in the outbox and goes on by itself.", "They stay in the outbox and go on by themselves."
+        click.echo(f"railgun: {sentence} {one if waiting == 1 else many}", err=True)
         return RailGunError.exit_status
     if not place.json and sys.stdout.isatty():
-        click.echo(f"{tally.reached:,} messages {wait}.")
+        click.echo(f"{counted(tally.reached, 'message')} {wait}.")
     return 0

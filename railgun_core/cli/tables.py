@@ -38,6 +38,11 @@ def pairs(rows: Iterable[tuple[str, object]]) -> str:
     return "\n".join(f"{name:<{widest}}{_GAP}{value}".rstrip() for name, value in found)
 
 
+def counted(count: int, thing: str) -> str:
+    """`1 member`, `2 members`."""
+    return f"{count:,} {thing}" + ("" if count == 1 else "s")
+
+
 def size_words(count: float) -> str:
     """Bytes in decimal units: `312 MB`."""
     for unit in ("B", "kB", "MB", "GB"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from railgun_core import __version__
@@ -59,6 +60,7 @@ class Board:
         self._notices: dict[str, Notice] = {}
         self._duty_rates: dict[bytes, tuple[float, int, float]] = {}
         self.rates = Rates()
+        self.on_notice: Callable[[Notice], None] = lambda notice: None
         self.revision = 0
         self.error: str | None = None
         self.unread: dict[RoomId, int] = {}
@@ -81,7 +83,8 @@ class Board:
         """Something happened; the same code again is counted, not listed twice."""
         before = self._notices.pop(code, None)
         count = before.count + 1 if before else 1
-        self._notices[code] = Notice(code, level, unix_s, count, detail)
+        self._notices[code] = found = Notice(code, level, unix_s, count, detail)
+        self.on_notice(found)
         while len(self._notices) > NOTICES:
             del self._notices[next(iter(self._notices))]
 

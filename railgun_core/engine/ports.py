@@ -54,7 +54,7 @@ class Ports:
 async def bind_ports(
     config: Config, identity: Identity, *, acceptor: Acceptor, dht: Dht, settings: Mapping[str, str]
 ) -> Ports:
-    """Bind everything. EnvironmentFailure `port-taken` when a named port is not free."""
+    """Bind everything. EnvironmentFailure port-taken, port-forbidden or an address that this machine has not."""
     host, named = config.listen.host, config.listen.port
     remembered = _number(settings.get("port"))
     candidates = [named] if named else [*([remembered] if remembered else []), *[0] * TRIES]
@@ -62,9 +62,9 @@ async def bind_ports(
         last = index == len(candidates) - 1
         try:
             ports = await _bind_pair(config, identity, host, port, acceptor, dht)
-        except EnvironmentFailure:
+        except EnvironmentFailure as failure:
             if last:
-                raise
+                raise _explained(failure, named) from None
             continue
         if "quic" in config.transports:
             await _bind_quic(ports, identity, host, acceptor, _number(settings.get("quic_port")) or 0)
@@ -72,7 +72,7 @@ async def bind_ports(
         ranks = [order[name] for name in config.transports]
         ports.dial_order.sort(key=lambda pair: ranks.index(pair[0]))
         return ports
-    raise EnvironmentFailure("no port is free for both UDP and TCP", code="port-taken")
+    raise AssertionError("the last candidate either binds or raises")
 
 
 async def _bind_pair(config: Config, identity: Identity, host: str, port: int, acceptor: Acceptor, dht: Dht) -> Ports:
@@ -81,11 +81,32 @@ async def _bind_pair(config: Config, identity: Identity, host: str, port: int, a
         if "tls" in config.transports:
             tls = TlsTransport(identity)
             undo.push_async_callback(tls.close)
-            ports.tls = port = (await tls.listen(host, port, acceptor)).port
+            try:
+                ports.tls = port = (await tls.listen(host, port, acceptor)).port
+            except EnvironmentFailure as failure:
+                raise EnvironmentFailure("TCP", code=failure.code) from None
             ports.dial_order.append((AddressKind.TLS, tls))
-        ports.dht = await dht.start(host, port)
+        try:
+            ports.dht = await dht.start(host, port)
+        except EnvironmentFailure as failure:
+            raise EnvironmentFailure("UDP", code=failure.code) from None
         undo.pop_all()
         return ports
+
+
+def _explained(failure: EnvironmentFailure, named: int) -> EnvironmentFailure:
+    """One sentence for the person who wrote `--listen`. `failure.detail` is the protocol that could not be bound."""
+    protocol, code = failure.detail, failure.code
+    match code:
+        case "port-taken" if named:
+            sentence = f"{protocol} port {named} is taken by another program: choose another port with --listen."
+        case "port-taken":
+            sentence = "No port is free for both TCP and UDP."
+        case "port-forbidden":
+            sentence = f"The system does not let this program use {protocol} port {named}: choose one above 1023."
+        case _:
+            sentence = "This machine has no such address to listen at: choose another one with --listen."
+    return EnvironmentFailure(sentence, code=code)
 
 
 async def _bind_quic(ports: Ports, identity: Identity, host: str, acceptor: Acceptor, wanted: int) -> None:

@@ -165,7 +165,10 @@ class Client:
 
 
 def _line(call_id: int, verb: str, args: msgspec.Struct) -> bytes:
-    line = _ENCODER.encode(_Call(call_id, verb, args)) + b"\n"
+    try:
+        line = _ENCODER.encode(_Call(call_id, verb, args)) + b"\n"
+    except UnicodeEncodeError:  # bytes typed in a terminal that are no UTF-8
+        raise ApiError("A name or a link must be text.", code="no-text", exit_status=2) from None
     if len(line) > MAX_LINE_BYTES:
         raise ApiError("The request is too large for one call.", code="line-too-long", exit_status=2)
     return line

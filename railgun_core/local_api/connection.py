@@ -16,7 +16,7 @@ from typing import assert_never
 import msgspec
 import structlog
 
-from railgun_core.base.errors import RailGunError
+from railgun_core.base.errors import RailGunError, sentence_of
 from railgun_core.local_api.handlers import Handler, Kind
 from railgun_core.local_api.messages import MAX_LINE_BYTES, Failure, Reply, Request
 from railgun_core.logs import places_of
@@ -186,8 +186,7 @@ class Connection:
             else:
                 await self._send(Reply(request.id, done=True))
         except RailGunError as error:
-            sentence = getattr(error, "sentence", "") or error.detail or error.code
-            await self._fail(request.id, error.code, sentence, exit_status=error.exit_status)
+            await self._fail(request.id, error.code, sentence_of(error), exit_status=error.exit_status)
         except Exception as error:
             await self._internal(request, error)
 

@@ -34,7 +34,7 @@ async def _disk(engine: Engine) -> Check:
 def _contacts(engine: Engine) -> Check:
     count = engine.dht.contacts
     if count:
-        return Check("peers", True, f"{count} peers answer.")
+        return Check("peers", True, "1 peer answers." if count == 1 else f"{count} peers answer.")
     if not engine.config.bootstrap and not engine.config.lan:
         return Check("peers", True, "No peer is configured, so this one waits for others to come.")
     return Check("peers", False, "No peer answers; check the network and the bootstrap addresses.")
@@ -46,7 +46,8 @@ def _relays(engine: Engine) -> Check:
     if not relays:
         return Check("relays", False, "No relay is known, so rooms cannot send; this one offers none either.")
     young = "" if groups >= 3 * size else " A young network: its protection is weak."
-    return Check("relays", True, f"{relays} relays in {groups} address groups are known.{young}")
+    known = "1 relay is known" if relays == 1 else f"{relays} relays in {groups} address groups are known"
+    return Check("relays", True, f"{known}.{young}")
 
 
 def _clock(engine: Engine) -> Check:

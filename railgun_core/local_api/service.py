@@ -7,27 +7,39 @@ import contextlib
 import gc
 import signal
 import sys
+from typing import Protocol
 
 from railgun_core.config import Config
 from railgun_core.engine.engine import Engine
 from railgun_core.local_api.server import ApiServer
 from railgun_core.local_api.verbs import Verbs
 from railgun_core.logs import start_logs
+from railgun_core.status import Notice
 
 
-def run(config: Config) -> int:
+class Teller(Protocol):
+    """Who tells the person at the terminal how the engine is doing."""
+
+    def started(self, engine: Engine) -> None:
+        """The engine runs and its API answers."""
+
+    def noticed(self, notice: Notice) -> None:
+        """Something happened that a person may want to know."""
+
+
+def run(config: Config, teller: Teller | None = None) -> int:
     """Serve until SIGINT or SIGTERM; the exit status. RailGunError when it cannot start."""
     if sys.platform == "win32":
         # A Proactor loop stops receiving UDP after one unreachable peer (cpython gh-91227).
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-            return runner.run(serve(config))
+            return runner.run(serve(config, teller))
     import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(serve(config))
+        return runner.run(serve(config, teller))
 
 
-async def serve(config: Config) -> int:
+async def serve(config: Config, teller: Teller | None = None) -> int:
     """One engine with its API. Started in order, stopped in reverse."""
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -36,10 +48,14 @@ async def serve(config: Config) -> int:
             loop.add_signal_handler(name, ended.set)
     log = start_logs(config.data_dir, level=config.log_level)
     engine = Engine(config)
+    if teller is not None:
+        engine.board.on_notice = teller.noticed
     server = ApiServer(Verbs(engine, log).handlers())
     try:
         await engine.start()
         await server.start(config.data_dir)
+        if teller is not None:
+            teller.started(engine)
         # What start-up made stays for good: keep the collector from walking it again and again.
         gc.collect()
         gc.freeze()

@@ -126,7 +126,7 @@ def test_the_node_gets_the_options_of_the_command_line(
 ) -> None:
     seen = []
     engine = types.ModuleType("railgun_core.local_api.service")
-    engine.run = lambda config: seen.append(config) or 0  # type: ignore[attr-defined]
+    engine.run = lambda config, teller: seen.append(config) or 0  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "railgun_core.local_api.service", engine)
     data_dir.mkdir()
     (data_dir / "config.toml").write_text("epoch_s = 60\nlan = false\nfrom_the_future = 1\n")
@@ -170,7 +170,7 @@ def test_a_bad_report_ends_with_1(
 def test_a_mistake_of_ours_is_one_sentence_with_its_place(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = types.ModuleType("railgun_core.local_api.service")
 
-    def run(_: object) -> int:
+    def run(*_: object) -> int:
         raise ZeroDivisionError("secret")
 
     broken.run = run  # type: ignore[attr-defined]
