@@ -50,7 +50,7 @@ def link_up(lane: Lane, session: RelaySession, link: LinkId, binding: bytes, now
     out.append(Send(link, (_open(lane, session).encode(),)))
 
 
-def reslice(lane: Lane, out: list[Effect]) -> None:
+def reslice(lane: Lane, out: list[Effect], *, joining: bool) -> None:
     """Ask the best relay to push and the next to announce, after sessions came or went.
 
     A relay that takes over also says what it holds: what its predecessor pushed last may not have arrived.
@@ -59,7 +59,7 @@ def reslice(lane: Lane, out: list[Effect]) -> None:
         session.slice = slice_
         assert session.link is not None
         frames = [_open(lane, session).encode()]
-        if slice_ is not Slice.QUIET:
+        if slice_ is not Slice.QUIET and not joining:
             frames.append(Pull(lane.handle, 0).encode())
         out.append(Send(session.link, frames))
 
@@ -76,6 +76,7 @@ def frames(
     """Everything one read brought: relay records for the view, and whether the session has ended."""
     sealed: list[int] = []
     records: tuple[Record, ...] = ()
+    ended = False
     for index in range(len(batch)):
         start, stop = batch.bounds[index], batch.bounds[index + 1]
         if batch.data[start + 4] == FrameType.ENVELOPE:
@@ -84,14 +85,14 @@ def frames(
         frame = decode_control(batch.data, start, stop)
         match frame:
             case Misdirected():
-                return _records(frame), True
+                records, ended = _records(frame), True
             case Refused() | Bye() if frame.handle == lane.handle:
-                return (), True
+                ended = True
             case _:
                 _control(room, context, lane, session, frame, now, out)
-    if sealed:
+    if sealed:  # also when the relay said goodbye behind them
         receive.envelopes(room, context, lane, session, batch, sealed, now, out)
-    return records, False
+    return records, ended
 
 
 def greet(room: Room, context: RoomContext, lane: Lane, now: Instant) -> None:
@@ -158,7 +159,7 @@ def _opened(
     if session.slice is not Slice.QUIET and not room.joining:
         assert session.link is not None
         out.append(Send(session.link, (Pull(lane.handle, 0).encode(),)))
-    reslice(lane, out)
+    reslice(lane, out, joining=room.joining)
     greet(room, context, lane, now)
     publish.pump(room, context, now, out)
 

@@ -38,6 +38,7 @@ class Mood(enum.IntEnum):
     HERE = 0
     JOINING = 1  # please tell me where everybody stands
     LEAVING = 2
+    ASKING = 3  # here, and please confirm what you have
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,11 +37,14 @@ class Outbox:
         self.next_seq = next_seq
         self.first_kept = first_kept
         self.queue: deque[Item] = deque()
+        self.queued: set[int] = set()
         self.placed: dict[int, Placement] = {}
         self.stored: dict[int, tuple[int, float]] = {}  # seq -> epoch and time, not confirmed by all yet
         self.resent: dict[int, float] = {}
         self.backlog: deque[OutboxRange] = deque()  # unsent since before a restart, still to be read back
         self.fetching = False
+        self._durable = next_seq - 1  # the newest own item that is in the store
+        self._confirmed = 0  # everything up to here is confirmed by all who are waited for
 
     @property
     def last_seq(self) -> int:
@@ -64,15 +67,24 @@ class Outbox:
                 self.backlog.append(OutboxRange(first, last, span.delivery, span.epoch))
 
     def next_backlog(self) -> OutboxRange | None:
-        """The next range to read back, when the queue has run dry and nothing is being read."""
-        if self.fetching or self.queue or not self.backlog:
+        """The next range to read back, while the queue is short and nothing is being read."""
+        if self.fetching or len(self.queue) >= BACKLOG_AT_ONCE or not self.backlog:
             return None
         self.fetching = True
         return self.backlog.popleft()
 
     def add(self, items: Iterable[Item]) -> None:
         """Durable items that may leave now."""
-        self.queue.extend(items)
+        for item in items:
+            self.queue.append(item)
+            self.queued.add(item.seq)
+            self._durable = item.seq
+
+    def next(self) -> Item:
+        """Take the next item out of the queue."""
+        item = self.queue.popleft()
+        self.queued.discard(item.seq)
+        return item
 
     def place(self, item: Item, epoch: int, relay: bytes, now_s: float) -> None:
         """An item was given to a relay."""
@@ -89,38 +101,49 @@ class Outbox:
             placement = self.placed.get(seq)
             if placement is not None and not placement.accepted:
                 placement.accepted = True
-                news.append(seq)
+                if seq not in self.stored and seq > self._confirmed:  # one that goes out once more is further already
+                    news.append(seq)
         return news
 
     def store(self, seqs: Iterable[int], epoch: int, now_s: float) -> list[int]:
         """A majority holds these; those that are news."""
         news = []
         for seq in seqs:
-            if self.placed.pop(seq, None) is not None:
+            if self.placed.pop(seq, None) is not None and seq > self._confirmed:
                 self.stored[seq] = (epoch, now_s)
                 news.append(seq)
         return news
 
     def requeue(self, seqs: Iterable[int]) -> None:
         """Send these again, before anything newer."""
-        items = [self.placed.pop(seq).item for seq in sorted(set(seqs)) if seq in self.placed]
-        self.queue.extendleft(reversed(items))
+        self._queue_first(self.placed.pop(seq).item for seq in sorted(set(seqs)) if seq in self.placed)
 
     def confirm(self, upto: int) -> list[int]:
         """Every expected member has everything up to `upto`: those that are news leave."""
+        if upto <= self._confirmed:
+            return []
+        self._confirmed = upto
         done = [seq for seq in self.stored if seq <= upto]
         for seq in done:
             del self.stored[seq]
-            self.resent.pop(seq, None)
+        self.resent = {seq: at_s for seq, at_s in self.resent.items() if seq > upto}
         return done
 
+    def give_up_before(self, epoch: int) -> None:
+        """Wait no longer for items that were stored before an epoch: whoever comes later asks for them by a sync."""
+        for seq in [seq for seq, (stored_in, _) in self.stored.items() if stored_in < epoch]:
+            del self.stored[seq]
+
     def lost_to(self, have: int, live_epochs: Iterable[int], now_s: float, limit: int) -> list[int]:
-        """Stored items above `have` that a member can no longer pull by itself, and that were not resent just now."""
+        """Items above `have` that a member can no longer pull by itself, and that were not resent just now."""
         live = set(live_epochs)
         found: list[int] = []
-        for seq in sorted(self.stored):
-            epoch, stored_s = self.stored[seq]
-            if seq <= have or (epoch in live and now_s - stored_s < RESEND_AFTER_S):
+        end = self.backlog[0].first if self.backlog else self._durable + 1
+        for seq in range(max(have + 1, self.first_kept), end):
+            if seq in self.placed or seq in self.queued:
+                continue
+            epoch, stored_s = self.stored.get(seq, (-1, 0.0))
+            if epoch in live and now_s - stored_s < RESEND_AFTER_S:
                 continue
             if now_s - self.resent.get(seq, -RESEND_AGAIN_S) >= RESEND_AGAIN_S:
                 found.append(seq)
@@ -129,12 +152,15 @@ class Outbox:
         return found
 
     def resend(self, items: Iterable[Item], now_s: float) -> None:
-        """Items that were read back: unsent ones, and stored ones that go out once more."""
-        for item in items:
-            if item.seq in self.stored:
-                self.resent[item.seq] = now_s
-            if item.seq not in self.placed:
-                self.queue.append(item)
+        """Items that were read back, unsent ones or such that go out once more: before what is queued already."""
+        fresh = [item for item in items if item.seq not in self.placed and item.seq not in self.queued]
+        self.resent.update((item.seq, now_s) for item in fresh)
+        self._queue_first(fresh)
+
+    def _queue_first(self, items: Iterable[Item]) -> None:
+        batch = list(items)
+        self.queue.extendleft(reversed(batch))
+        self.queued.update(item.seq for item in batch)
 
     def marks(self, seqs: Iterable[int], delivery: Delivery, epoch: int) -> list[OutboxMark]:
         """Rows for the store: runs of consecutive sequences."""

@@ -39,22 +39,23 @@ def pump(room: Room, context: RoomContext, now: Instant, out: list[Effect]) -> N
     if not room.outbox.queue:
         return
     elder = _elder(room, lane)
+    sessions, elders = lane.open_sessions(), elder.open_sessions() if elder is not None else []
     chunks: Chunks = {}
     while room.outbox.queue:
-        session = next((s for s in lane.open_sessions() if s.may_send(now.mono_s)), None)
+        session = next((s for s in sessions if s.may_send(now.mono_s)), None)
         if session is None:
             break
-        item = room.outbox.queue.popleft()
+        item = room.outbox.next()
         place(room, context, lane, session, item, now, chunks)
         if elder is not None:
-            old = next((s for s in elder.open_sessions() if s.may_send(now.mono_s)), None)
+            old = next((s for s in elders if s.may_send(now.mono_s)), None)
             if old is not None:
                 frame = _frame(room, context, elder, item)
                 old.sent(Sent(elder.keys.msg_id(room.me, item.seq), item.seq, len(frame), now.mono_s))
                 chunks.setdefault(_link(old), []).append(frame)
     flush(chunks, out)
     if room.outbox.queue:
-        wait_s = min((s.wait_s() for s in lane.open_sessions()), default=1.0)
+        wait_s = min((s.wait_s() for s in sessions), default=1.0)
         context.wake("pump", room.id, now.mono_s + max(0.02, wait_s))
     if room.outbox.placed:
         context.wake("retry", room.id, now.mono_s + RETRY_EVERY_S)
@@ -104,9 +105,7 @@ def nacked(
     room: Room, context: RoomContext, session: RelaySession, nack: Nack, now: Instant, out: list[Effect]
 ) -> None:
     """A relay refused envelopes: they go out again, later or elsewhere."""
-    ids = set(nack.ids)
-    session.refused |= ids
-    room.outbox.requeue(e.seq for e in session.untaken if e.msg_id in ids and e.seq is not None)
+    room.outbox.requeue(session.refuse(nack.ids))
     session.allowance = min(session.allowance, 0.0) - (nack.retry_after_ms / 1000) * session.rate_per_s
     if nack.code is not Refusal.RATE:
         session.allowance -= session.rate_per_s

@@ -36,6 +36,7 @@ GAP_AFTER_S = 0.3
 GAP_EVERY_S = 1.0
 ASKS_BEFORE_SYNC = 3
 MAX_SEEN = 200_000
+MAX_AHEAD_BYTES = 64 * 1024 * 1024  # of a room: what waits for earlier items
 
 Ready = dict[bytes, tuple[Inbox, list[Item]]]
 
@@ -69,7 +70,8 @@ def envelopes(
         if len(lane.seen) < MAX_SEEN:
             lane.seen.add(msg_id)
         if isinstance(decoded, SentItem):
-            _item(room, context, decoded, ready, now, out)
+            if not _item(room, context, decoded, ready, now, out):
+                lane.seen.discard(msg_id)  # dropped for want of room: it is asked for again
         else:
             for inbox, items in received_sync(room, context, decoded, now, out):
                 _collect(ready, inbox, items)
@@ -90,7 +92,7 @@ def keep(
     for inbox, items in ready:
         if not items:
             continue
-        upto = items[-1].seq
+        upto = inbox.kept = items[-1].seq
 
         def saved(then: Instant, effects: list[Effect], inbox: Inbox = inbox, upto: int = upto) -> None:
             inbox.committed = max(inbox.committed, upto)
@@ -160,18 +162,26 @@ def close_gaps(room: Room, context: RoomContext, now: Instant, out: list[Effect]
         context.wake("gaps", room.id, now.mono_s + GAP_EVERY_S)
 
 
-def _item(room: Room, context: RoomContext, sent: SentItem, ready: Ready, now: Instant, out: list[Effect]) -> None:
+def _item(room: Room, context: RoomContext, sent: SentItem, ready: Ready, now: Instant, out: list[Effect]) -> bool:
+    """Take an item in; whether it is here now, or was before."""
     if sent.sender == room.me:
-        return
-    inbox = inbox_of(room, sent.sender)
-    fresh = sent.item.seq >= inbox.expected
-    _collect(ready, inbox, inbox.receive(sent.item))
+        return True
+    inbox = inbox_of(room, sent.sender, now)
+    if inbox is None:
+        return False
+    seq = sent.item.seq
+    fresh = seq >= inbox.expected
+    if seq == inbox.expected or room.ahead_bytes < MAX_AHEAD_BYTES:
+        _collect(ready, inbox, inbox.receive(sent.item))
+    else:
+        inbox.last = max(inbox.last, seq)
     if fresh and inbox.known:
         out.append(Measured("relayed", max(0.0, (now.unix_s - sent.item.at_s) * 1000)))
     if inbox.ahead:
         context.wake("gaps", room.id, now.mono_s + GAP_AFTER_S)
         if not inbox.known:
             plan_sync(room, context, now)
+    return inbox.holds(seq)
 
 
 def _collect(ready: Ready, inbox: Inbox, items: list[Item]) -> None:

@@ -21,6 +21,7 @@ from railgun_core.rooms.outbox import Outbox
 from railgun_core.status import DutyState
 
 Timer = tuple[str, RoomId, int]
+AWAIT_S = 7 * 86_400  # who is silent for longer is not waited for (protocol.md 6.5)
 
 
 @dataclass(slots=True)
@@ -74,6 +75,15 @@ class Room:
         """The other active members."""
         return [inbox for inbox in self.inboxes.values() if inbox.membership is Membership.ACTIVE]
 
+    def awaited(self, unix_s: float) -> list[Inbox]:
+        """Those of the others whose confirmation is waited for: heard of in the last seven days."""
+        return [inbox for inbox in self.others if max(inbox.heard_s, inbox.since_s) > unix_s - AWAIT_S]
+
+    @property
+    def ahead_bytes(self) -> int:
+        """What waits for earlier items, of all members."""
+        return sum(inbox.ahead_bytes for inbox in self.inboxes.values())
+
     @property
     def members(self) -> int:
         """How many people are in the room, oneself included."""
@@ -91,12 +101,12 @@ class Room:
         return lanes[0] if lanes and lanes[0].rotation.state is not DutyState.PREPARING else None
 
     def member_put(self, inbox: Inbox) -> MemberPut:
-        """The row of a member; `have` runs ahead of what is committed, because the items are in the same save."""
+        """The row of a member. `have` never runs ahead of the items that are in this save or an earlier one."""
         return MemberPut(
             room=self.id,
             member=inbox.member,
             name="",
-            have=inbox.expected - 1,
+            have=inbox.kept,
             baseline=inbox.baseline or 0,
             membership=inbox.membership,
             heard_s=inbox.heard_s,

@@ -24,12 +24,13 @@ from railgun_core.rooms.content import Mood, split_message
 from railgun_core.rooms.epoch_keys import epoch_keys, room_id_of
 from railgun_core.rooms.inbox import Inbox
 from railgun_core.rooms.lane import Lane
-from railgun_core.rooms.room import Room, RoomContext, Timer, save
+from railgun_core.rooms.room import AWAIT_S, Room, RoomContext, Timer, save
 from railgun_core.rooms.session import RelaySession
 from railgun_core.wire.frames import FrameBatch
 from railgun_core.wire.records import Record
 
 Place = tuple[Room, Lane, RelaySession]
+NUDGE_AFTER_RESTART_S = 10.0
 
 
 class Rooms:
@@ -46,6 +47,7 @@ class Rooms:
         when_saved: Callable[[Callable[[Instant, list[Effect]], None]], int],
     ) -> None:
         self.rooms: dict[RoomId, Room] = {}
+        self._left: dict[RoomId, Room] = {}  # who comes back goes on with the same stream
         self.timers: Timers[Timer] = Timers()
         self._dial = dial
         self._dials: dict[DialId, Place] = {}
@@ -60,10 +62,13 @@ class Rooms:
         known = self.rooms.get(room_id)
         if known is not None:
             raise UsageError(f"you are in this room already, as {known.put.name}", code="already-joined")
-        seed = self.context.rng.randbytes(SEED_BYTES)
+        before = self._left.pop(room_id, None)
+        seed = before.put.member_seed if before is not None else self.context.rng.randbytes(SEED_BYTES)
         membership = Membership.JOINING if joining else Membership.ACTIVE
         put = RoomPut(room_id, name, root, seed, now.unix_s, membership)
-        room = self.rooms[room_id] = Room(put, next_seq=1, first_kept=1)
+        # Own sequences are never given twice, not even across a farewell.
+        next_seq = before.outbox.next_seq if before is not None else 1
+        room = self.rooms[room_id] = Room(put, next_seq=next_seq, first_kept=next_seq)
         save(self.context, (put,), out)
         self._enter(room, now, out)
         return room
@@ -71,15 +76,18 @@ class Rooms:
     def restore(self, stored: Iterable[StoredRoom], now: Instant, out: list[Effect]) -> None:
         """Take the rooms of before a restart up again."""
         for saved in stored:
-            if saved.room.membership is Membership.LEFT:
-                continue
             room = Room(saved.room, next_seq=saved.next_seq, first_kept=saved.first_kept)
+            if room.left:
+                self._left[room.id] = room
+                continue
             for member in saved.members:
-                inbox = Inbox(member.member, baseline=member.baseline, have=member.have)
+                inbox = Inbox(member.member, baseline=member.baseline, have=member.have, since_s=now.unix_s)
                 inbox.membership, inbox.heard_s = member.membership, member.heard_s
                 room.inboxes[member.member] = inbox
             room.outbox.restore(saved.outbox)
             self.rooms[room.id] = room
+            if room.outbox.stored:
+                self.context.wake("nudge", room.id, now.mono_s + NUDGE_AFTER_RESTART_S)
             self._enter(room, now, out)
 
     def leave(self, room: Room, now: Instant, out: list[Effect]) -> None:
@@ -88,7 +96,7 @@ class Rooms:
         save(self.context, (room.become(Membership.LEFT),), out)
         for lane in list(room.lanes.values()):
             self._close_lane(room, lane, out)
-        del self.rooms[room.id]
+        self._left[room.id] = self.rooms.pop(room.id)
 
     def submit(self, room: Room, bodies: Iterable[bytes], now: Instant, out: list[Effect]) -> tuple[int, int]:
         """Queue messages: durable first, then sent. The first and last sequence they got."""
@@ -214,6 +222,8 @@ class Rooms:
                 publish.lane_retired(room, lane)
             elif lane.open_sessions():
                 attend.greet(room, self.context, lane, now)
+        room.outbox.give_up_before(clock.epoch_at(now.unix_s - AWAIT_S))
+        sync.settle(room, now, out)
         publish.pump(room, self.context, now, out)
         turns = [t for lane in room.lanes.values() if (t := lane.rotation.next_turn_s()) is not None]
         turns.append(clock.prepare_s(max(room.lanes) + 1))
@@ -261,7 +271,7 @@ class Rooms:
         lane.failed(session.peer_id, now.mono_s)
         publish.session_lost(room, session)
         if lane.is_live and room.id in self.rooms:
-            attend.reslice(lane, out)
+            attend.reslice(lane, out, joining=room.joining)
             self._attend(room, lane, now, out)
             publish.pump(room, self.context, now, out)
 

@@ -7,7 +7,7 @@ not taken yet, `unstored` what it took and no majority holds yet, both in the or
 from __future__ import annotations
 
 import enum
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -26,7 +26,10 @@ class Phase(enum.Enum):
     OPEN = "open"
 
 
-@dataclass(frozen=True, slots=True)
+MAX_LACKING = 200_000  # ids; more than a relay pushes to anybody in an epoch
+
+
+@dataclass(slots=True, eq=False)
 class Sent:
     """One envelope on its way. `seq` None for syncs, which nobody waits for."""
 
@@ -34,6 +37,7 @@ class Sent:
     seq: int | None
     size: int
     at_s: float
+    refused: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -51,7 +55,6 @@ class RelaySession:
     in_flight_bytes: int = 0
     untaken: deque[Sent] = field(default_factory=deque)
     unstored: deque[Sent] = field(default_factory=deque)
-    refused: set[MsgId] = field(default_factory=set)
     allowance: float = 0.0
     allowance_s: float = 0.0
     rate_per_s: float = 1.0
@@ -103,19 +106,33 @@ class RelaySession:
         self.unstored.extend(taken)
         stored = self._pop(self.unstored, min(ack.stored, self.taken) - self.stored)
         self.stored += len(stored)
-        accepted = [envelope for envelope in taken if envelope.msg_id not in self.refused]
-        kept = [envelope for envelope in stored if envelope.msg_id not in self.refused]
-        self.refused.difference_update(envelope.msg_id for envelope in stored)
-        return accepted, kept
+        return [e for e in taken if not e.refused], [e for e in stored if not e.refused]
+
+    def refuse(self, ids: Iterable[MsgId]) -> list[int]:
+        """The relay said no to these, each once: their items. A refusal comes before the count that includes it.
+
+        By place and not by id: an item that goes out again has the same id, and is not refused with its first try.
+        """
+        wanted = Counter(ids)
+        seqs = []
+        for envelope in self.untaken:
+            if not envelope.refused and wanted[envelope.msg_id] > 0:
+                wanted[envelope.msg_id] -= 1
+                envelope.refused = True
+                if envelope.seq is not None:
+                    seqs.append(envelope.seq)
+        return seqs
 
     def pending_seqs(self) -> list[int]:
         """The items that are with this relay and not stored."""
-        return [envelope.seq for envelope in (*self.unstored, *self.untaken) if envelope.seq is not None]
+        pending = (*self.unstored, *self.untaken)
+        return [e.seq for e in pending if e.seq is not None and not e.refused]
 
     def lack(self, ids: Iterable[MsgId]) -> None:
         """Ids this relay has and the member lacks."""
         known = set(self.lacking)
-        self.lacking.extend(msg_id for msg_id in ids if msg_id not in known and msg_id not in self.wanted)
+        fresh = [msg_id for msg_id in ids if msg_id not in known and msg_id not in self.wanted]
+        self.lacking.extend(fresh[: max(0, MAX_LACKING - len(known))])
 
     def _measure(self, rtt_s: float) -> None:
         self.rttvar_s = 0.75 * self.rttvar_s + 0.25 * abs(self.srtt_s - rtt_s)

@@ -13,6 +13,7 @@ from railgun_core.changes import Delivery, Item, Membership
 from railgun_core.events import Effect, FetchItems, Noticed, Send, Welcomed
 from railgun_core.rooms.content import Entry, Mood, Sync, encode_sync
 from railgun_core.rooms.inbox import Inbox
+from railgun_core.rooms.outbox import RESEND_AFTER_S
 from railgun_core.rooms.publish import envelope, report
 from railgun_core.rooms.room import Room, RoomContext, save
 from railgun_core.rooms.session import Sent
@@ -21,12 +22,16 @@ SYNC_AFTER_S = 0.5  # news is collected this long; more in large rooms, so that 
 SYNC_EVERY_S = 3.0  # and in steady traffic syncs are this far apart
 JOIN_EVERY_S = (0.4, 0.8, 1.5, 3.0, 5.0, 10.0)
 RESEND_AT_ONCE = 200
+MAX_MEMBERS = 1_000  # known in a room: a member that invents others fills no memory
+NUDGES = 8
+PRESENT = (Mood.HERE, Mood.ASKING)
 
 
 def plan_sync(room: Room, context: RoomContext, now: Instant, within_s: float | None = None) -> None:
     """Send a sync soon: after the collecting time, or at a random moment `within_s`.
 
-    The first one after a quiet while comes quickly, so that a chat's ticks do; in steady traffic they keep their distance.
+    The first one after a quiet while comes quickly, so that a chat's ticks do; in steady traffic they keep their
+    distance.
     """
     if within_s is not None:
         due_s = now.mono_s + context.rng.uniform(0.05, within_s)
@@ -46,6 +51,8 @@ def send_sync(room: Room, context: RoomContext, now: Instant, out: list[Effect],
         context.wake("sync", room.id, now.mono_s + wait_s)
     lane = room.publishing_lane()
     if lane is None:
+        for later in room.lanes.values():
+            later.greeted = False  # as soon as a relay is there
         return
     room.synced_s = now.mono_s
     entries = tuple(Entry(i.member, i.membership, i.committed) for i in room.inboxes.values() if i.known)
@@ -62,18 +69,18 @@ def received_sync(
     room: Room, context: RoomContext, sync: Sync, now: Instant, out: list[Effect]
 ) -> list[tuple[Inbox, list[Item]]]:
     """Take in another member's news; the items that can be handed on because of it."""
-    if sync.author == room.me:
+    author = None if sync.author == room.me or sync.first > sync.last + 1 else inbox_of(room, sync.author, now)
+    if author is None:
         return []
-    author = inbox_of(room, sync.author)
     newcomer = author.heard_s == 0.0
     author.heard_s = now.unix_s
     author.last = max(author.last, sync.last)
     ready = [(author, _place_author(room, author, sync))]
     _membership(room, context, author, sync, newcomer=newcomer, now=now, out=out)
-    confirmed = _take_entries(room, sync, ready)
+    confirmed = _take_entries(room, context, sync, ready, now)
     if confirmed is not None:
         _confirmed(room, author, confirmed, now, out)
-    if room.joining and sync.mood is Mood.HERE:
+    if room.joining and sync.mood in PRESENT:
         save(
             context,
             (room.become(Membership.ACTIVE), *(room.member_put(i) for i in room.inboxes.values() if i.known)),
@@ -86,17 +93,29 @@ def received_sync(
     return ready
 
 
-def inbox_of(room: Room, member: MemberId) -> Inbox:
-    """The inbox of a member; a new one does not know its baseline yet."""
-    return room.inboxes.setdefault(member, Inbox(member, baseline=None))
+def inbox_of(room: Room, member: MemberId, now: Instant) -> Inbox | None:
+    """The inbox of a member; a new one does not know its baseline yet. None when the room is full of members."""
+    known = room.inboxes.get(member)
+    if known is None and len(room.inboxes) < MAX_MEMBERS:
+        known = room.inboxes[member] = Inbox(member, baseline=None, since_s=now.unix_s)
+    return known
 
 
 def nudge(room: Room, context: RoomContext, now: Instant, out: list[Effect]) -> None:
-    """Stored items are not confirmed: say again where this stream ends, ever more rarely."""
-    if room.outbox.stored and room.others and room.nudges < 8:
+    """Stored items are not confirmed: say again where this stream ends and ask for an answer, ever more rarely."""
+    if room.outbox.stored and room.others and room.nudges < NUDGES:
         room.nudges += 1
-        send_sync(room, context, now, out)
+        behind = any(i.confirmed < room.outbox.last_seq for i in room.others if _is_near(context, i, now))
+        send_sync(room, context, now, out, Mood.ASKING if behind and not room.joining else None)
         context.wake("nudge", room.id, now.mono_s + 3.0 * 2**room.nudges)
+
+
+def settle(room: Room, now: Instant, out: list[Effect]) -> None:
+    """Let go of what everybody has who is waited for."""
+    awaited = room.awaited(now.unix_s)
+    if awaited:
+        done = room.outbox.confirm(min(inbox.confirmed for inbox in awaited))
+        report(room, done, Delivery.DELIVERED, 0, out)
 
 
 def resend_fetched(room: Room, items: tuple[Item, ...], now: Instant) -> None:
@@ -118,40 +137,63 @@ def _membership(
     room: Room, context: RoomContext, author: Inbox, sync: Sync, *, newcomer: bool, now: Instant, out: list[Effect]
 ) -> None:
     before = author.membership
-    author.membership = Membership.LEFT if sync.mood is Mood.LEAVING else Membership.ACTIVE
+    if sync.mood is Mood.LEAVING:
+        author.membership, author.left_s = Membership.LEFT, now.unix_s
+    elif sync.mood is Mood.JOINING or now.unix_s - author.left_s > _echo_s(context):
+        author.membership = Membership.ACTIVE
     if newcomer or before is not author.membership:
-        if newcomer:
-            author.confirmed = room.outbox.last_seq if sync.mood is Mood.JOINING else 0
+        if sync.mood is Mood.JOINING:
+            author.confirmed = room.outbox.last_seq
         save(context, (room.member_put(author),), out)
         code = "member-left" if author.membership is Membership.LEFT else "member-joined"
         out.append(Noticed(code))
     if sync.mood is Mood.JOINING and not room.joining:
         plan_sync(room, context, now, within_s=0.4)
+    elif sync.mood is Mood.ASKING:
+        plan_sync(room, context, now)
 
 
-def _take_entries(room: Room, sync: Sync, ready: list[tuple[Inbox, list[Item]]]) -> int | None:
+def _is_near(context: RoomContext, member: Inbox, now: Instant) -> bool:
+    """Whether a member was heard of lately: everybody says something in every epoch."""
+    return now.unix_s - member.heard_s <= _echo_s(context)
+
+
+def _echo_s(context: RoomContext) -> float:
+    """How long after a farewell an older word of the same member may still be pulled from a relay."""
+    return context.clock.epoch_s + 2 * context.clock.overlap_s
+
+
+def _take_entries(
+    room: Room, context: RoomContext, sync: Sync, ready: list[tuple[Inbox, list[Item]]], now: Instant
+) -> int | None:
     """Learn of members through others; what the author has of our own stream."""
     confirmed = None
     for entry in sync.entries:
         if entry.member == room.me:
             confirmed = entry.have
             continue
-        inbox = inbox_of(room, entry.member)
-        if not inbox.known and sync.mood is Mood.HERE:
+        inbox = inbox_of(room, entry.member, now)
+        if inbox is None:
+            continue
+        if not inbox.known and sync.mood in PRESENT:
             inbox.membership = entry.membership
             ready.append((inbox, inbox.begin(entry.have if room.joining else 0)))
+        elif entry.membership is Membership.LEFT and not _is_near(context, inbox, now):
+            inbox.membership = Membership.LEFT  # it said so while this member was away
         inbox.last = max(inbox.last, entry.have)
     return confirmed
 
 
 def _confirmed(room: Room, author: Inbox, have: int, now: Instant, out: list[Effect]) -> None:
-    author.confirmed = max(author.confirmed, min(have, room.outbox.last_seq))
-    others = room.others
-    if others:
-        done = room.outbox.confirm(min(inbox.confirmed for inbox in others))
-        report(room, done, Delivery.DELIVERED, 0, out)
+    have = min(have, room.outbox.last_seq)
+    author.confirmed = max(author.confirmed, have)
+    settle(room, now, out)
+    if have != author.claim:
+        author.claim, author.claim_s = have, now.mono_s
+    # An old sync, pulled from a relay, may say less than is true. Who says it for a while means it.
+    since = have if now.mono_s - author.claim_s >= RESEND_AFTER_S else author.confirmed
     if author.membership is Membership.ACTIVE and not room.outbox.fetching:
-        lost = room.outbox.lost_to(have, room.lanes, now.mono_s, RESEND_AT_ONCE)
+        lost = room.outbox.lost_to(since, room.lanes, now.mono_s, RESEND_AT_ONCE)
         if lost:
             room.outbox.fetching = True
             out.append(FetchItems(room.id, lost[0], lost[-1]))

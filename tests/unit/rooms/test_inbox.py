@@ -59,11 +59,21 @@ def test_nothing_is_handed_on_before_the_baseline_is_known() -> None:
     assert inbox.begin(3) == []
 
 
-def test_the_baseline_gives_way_to_earlier_items_that_are_here_already() -> None:
+def test_the_baseline_gives_way_to_items_that_are_here_and_lead_up_to_it() -> None:
     inbox = Inbox(SENDER, baseline=None)
-    handed(inbox, 4, 5)
-    assert [ready.seq for ready in inbox.begin(9)] == [4, 5]
-    assert inbox.baseline == 3
+    handed(inbox, 8, 9, 10, 12)
+    assert [ready.seq for ready in inbox.begin(9)] == [8, 9, 10]
+    assert inbox.baseline == 7
+    assert inbox.missing(5) == [11]
+
+
+def test_an_old_item_that_stands_alone_before_the_baseline_holds_nothing_up() -> None:
+    inbox = Inbox(SENDER, baseline=None)
+    handed(inbox, 3, 100, 101)
+    assert [ready.seq for ready in inbox.begin(99)] == [100, 101]
+    assert inbox.missing(5) == []
+    assert inbox.ahead_bytes == 0
+    assert handed(inbox, 4, 3, 102) == [102]
 
 
 def test_what_its_sender_no_longer_has_is_given_up() -> None:
