@@ -229,7 +229,9 @@ async def test_a_page_ends_before_its_bodies_are_too_many_bytes_but_never_empty(
 
 async def test_a_membership_that_ended_leaves_the_words_and_takes_the_stream(store: Store) -> None:
     await store.commit([room_put(), ItemsAdd(ROOM, ME, items(1, 5), True), ItemsAdd(ROOM, ANN, items(1, 2), False)])
-    await store.commit([MemberPut(ROOM, ANN, "Ann", 2, 0, Membership.ACTIVE, 9.0), ItemsAdd(OTHER_ROOM, ME, items(1, 1), True)])
+    await store.commit(
+        [MemberPut(ROOM, ANN, "Ann", 2, 0, Membership.ACTIVE, 9.0), ItemsAdd(OTHER_ROOM, ME, items(1, 1), True)]
+    )
     await store.end_membership(ROOM)
     assert len(await store.messages(ROOM, after=0, limit=9)) == 7
     assert all(m.delivery is None for m in await store.messages(ROOM, after=0, limit=9))
