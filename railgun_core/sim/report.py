@@ -33,21 +33,29 @@ def run(options: SimOptions, progress: Callable[[str], None] = lambda text: None
 
 def run_seed(options: SimOptions, seed: int, progress: Callable[[str], None]) -> Json:
     """One run. Virtual time passes as fast as the machine can compute it."""
-    began_s = time.perf_counter()
-    world = World(peers=options.peers, seed=seed, loss=options.loss, epoch_s=EPOCH_S, miss=options.loss)
-    for peer in world.peers:
-        world.start_peer(peer)
-    world.run_until(5.0)
-    workload = Workload(world, rooms=options.rooms, members=options.members, body_bytes=BODY_BYTES[SizeClass.SMALL])
+    began_s = time.perf_counter()  # noqa: TID251 - how long the run took is the one thing that is not virtual
+    world, workload = prepare(options, seed)
     end_s = options.minutes * 60
-    _plan_messages(world, workload, options, end_s)
-    _plan_trouble(world, options, end_s)
     for minute in range(1, int(options.minutes) + 1):
         world.run_until(minute * 60.0)
         if minute % 10 == 0:
             progress(f"minute {minute}: sent {workload.sent}, delivered {workload.delivered}")
     world.run_until(end_s + SETTLE_S)
-    return _figures(options, seed, world, workload, time.perf_counter() - began_s)
+    wall_s = time.perf_counter() - began_s  # noqa: TID251
+    return _figures(options, seed, world, workload, wall_s)
+
+
+def prepare(options: SimOptions, seed: int, *, body_bytes: int = BODY_BYTES[SizeClass.SMALL]) -> tuple[World, Workload]:
+    """A world in which everything is planned and nothing has happened yet but that peers and rooms are there."""
+    world = World(peers=options.peers, seed=seed, loss=options.loss, epoch_s=EPOCH_S, miss=options.loss)
+    for peer in world.peers:
+        world.start_peer(peer)
+    world.run_until(5.0)
+    workload = Workload(world, rooms=options.rooms, members=options.members, body_bytes=body_bytes)
+    end_s = options.minutes * 60
+    _plan_messages(world, workload, options, end_s)
+    _plan_trouble(world, options, end_s)
+    return world, workload
 
 
 def _plan_messages(world: World, workload: Workload, options: SimOptions, end_s: float) -> None:
@@ -68,13 +76,14 @@ def _plan_trouble(world: World, options: SimOptions, end_s: float) -> None:
     for _ in range(crashes):
         peer = world.peers[world.rng.randrange(0, options.peers)]
         when_s = world.rng.uniform(WARM_UP_S, end_s)
-        world.at(when_s, lambda peer=peer: _crash(world, peer))  # type: ignore[misc]
+        world.at(when_s, lambda peer=peer: _crash(world, peer, end_s))  # type: ignore[misc]
 
 
-def _crash(world: World, peer: SimPeer) -> None:
+def _crash(world: World, peer: SimPeer, end_s: float) -> None:
     if peer.node is not None:
         world.crash_peer(peer)
-        world.at(world.now_s + world.rng.uniform(*DOWN_S), lambda: world.start_peer(peer))
+        back_s = min(end_s, world.now_s + world.rng.uniform(*DOWN_S))
+        world.at(back_s, lambda: world.start_peer(peer))
 
 
 def _figures(options: SimOptions, seed: int, world: World, workload: Workload, wall_s: float) -> Json:
