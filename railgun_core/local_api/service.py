@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import signal
 import sys
 from typing import Protocol
 
 from railgun_core.config import Config
 from railgun_core.engine.engine import Engine
+from railgun_core.local_api import footprint
 from railgun_core.local_api.server import ApiServer
 from railgun_core.local_api.verbs import Verbs
 from railgun_core.logs import start_logs
@@ -29,6 +29,7 @@ class Teller(Protocol):
 
 def run(config: Config, teller: Teller | None = None) -> int:
     """Serve until SIGINT or SIGTERM; the exit status. RailGunError when it cannot start."""
+    footprint.before_start()
     if sys.platform == "win32":
         # A Proactor loop stops receiving UDP after one unreachable peer (cpython gh-91227).
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
@@ -56,9 +57,7 @@ async def serve(config: Config, teller: Teller | None = None) -> int:
         await server.start(config.data_dir)
         if teller is not None:
             teller.started(engine)
-        # What start-up made stays for good: keep the collector from walking it again and again.
-        gc.collect()
-        gc.freeze()
+        footprint.after_start()
         await ended.wait()
     finally:
         await server.close()
