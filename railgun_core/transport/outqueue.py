@@ -24,6 +24,7 @@ from railgun_core.wire.frames import FrameSplitter
 
 JOIN_BYTES = 64 * 1024  # enough for one write: more waiting brings no further saving
 WRITE_BYTES = 256 * 1024  # one write takes at most this much (and one chunk more)
+PIECE_BYTES = 8 * 1024  # chunks from this size on are not worth a copy
 CLOSE_S = 1.0  # how long an orderly close may take to hand over what is queued
 
 
@@ -196,6 +197,33 @@ class QueuedLink(abc.ABC):
         self._queued_bytes -= len(data)
         self._flight_bytes += len(data)
         return data
+
+    def _take_pieces(self, at_most: int) -> tuple[list[bytes | memoryview], int]:
+        """The next write in pieces, and its size: for channels that take pieces. Only short chunks are joined.
+
+        At most `at_most` bytes and one chunk. They count as in flight until `_sent`.
+        """
+        pieces: list[bytes | memoryview] = []
+        short: list[bytes | memoryview] = []
+        cut = size = 0
+        for chunk in self._queue:
+            if size >= at_most:
+                break
+            cut += 1
+            size += len(chunk)
+            if len(chunk) < PIECE_BYTES:
+                short.append(chunk)
+                continue
+            if short:
+                pieces.append(b"".join(short))
+                short.clear()
+            pieces.append(chunk)
+        if short:
+            pieces.append(b"".join(short))
+        del self._queue[:cut]
+        self._queued_bytes -= size
+        self._flight_bytes += size
+        return pieces, size
 
     def _sent(self, count: int) -> None:
         """The channel has taken `count` bytes off our hands."""

@@ -27,6 +27,7 @@ from railgun_core.transport.tls_channel import READ_BYTES, TlsChannel
 from railgun_core.wire.records import Address, AddressKind
 
 BACKLOG = 512
+WRITE_BYTES = 64 * 1024  # small enough to be encrypted and copied within the processor's cache
 
 
 class TlsLink(QueuedLink):
@@ -67,10 +68,10 @@ class TlsLink(QueuedLink):
 
     def _write_out(self) -> None:
         while self._queue and not self._busy:
-            data = self._take()
-            self._channel.write(data)
+            pieces, size = self._take_pieces(WRITE_BYTES)
+            self._channel.write(*pieces)
             if not self._busy:
-                self._sent(len(data))
+                self._sent(size)
 
     def _shut(self) -> None:
         if self._ended:

@@ -89,12 +89,13 @@ class TlsChannel(asyncio.Protocol):
 
     # -- for everybody
 
-    def write(self, data: bytes) -> None:
-        """Encrypt and send."""
+    def write(self, *pieces: bytes | memoryview) -> None:
+        """Encrypt all of it and send it in one write."""
         if self._transport is None or self._is_over or self._said_goodbye:
             return
         try:
-            self.tls.write(data)
+            for data in pieces:
+                self.tls.write(data)
         except ssl.SSLError:
             self._break(ConnectionResetError())
             return
