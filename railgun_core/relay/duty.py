@@ -6,6 +6,7 @@ seats holds it. Each replica confirms by count, so `frontier` is how far into `p
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -53,6 +54,7 @@ class Duty:
         self.published: list[MsgId] = []
         self.frontier = 0
         self.announce_to = 0  # position that is old enough to announce at the next timer
+        self.announcement_due = False
         self.envelopes = 0
         self.relayed_bytes = 0
 
@@ -121,7 +123,7 @@ class Duty:
     def wanted_frames(self, ids: Iterable[MsgId]) -> list[bytes]:
         """The frames among `ids` that are held, IDS_PER_WANT at most."""
         found = (self.spool.frame(msg_id) for msg_id in ids)
-        return [frame for frame in found if frame is not None][:IDS_PER_WANT]
+        return list(itertools.islice((frame for frame in found if frame is not None), IDS_PER_WANT))
 
     def put(self, until_s: float) -> DutyPut:
         """The row for the store."""

@@ -51,6 +51,7 @@ from railgun_core.wire.frames import (
 Session = MemberSession | ReplicaSession
 SAVE_IDS_AFTER_S = 1.0
 SEEK_FELLOWS_EVERY_S = 2.0
+MAX_MISSING = 1_000_000  # ids that a fellow has and this relay lacks; a spool holds fewer
 
 
 @dataclass(slots=True)
@@ -86,6 +87,7 @@ class Relay:
         self.duties: dict[TagHandle, Duty] = {}
         self.rotations = 0
         self._retired_totals = (0, 0)
+        self._held_bytes = 0  # in the spools of all duties
         self.timers: Timers[tuple[str, TagHandle]] = Timers()
 
     def restore(self, replay: Iterable[ReplayAdd]) -> None:
@@ -164,10 +166,13 @@ class Relay:
                 index += 1
                 continue
             duty, session = touched[handle] = found
+            before_bytes = duty.spool.held_bytes
+            duty.spool.max_bytes = before_bytes + self.limits.spool_bytes - self._held_bytes
             if isinstance(session, MemberSession):
                 index = from_member(duty, session, batch, index, now, out)
             else:
                 index = from_replica(duty, session, batch, index, out)
+            self._held_bytes += duty.spool.held_bytes - before_bytes
         for duty, session in touched.values():
             self._after_envelopes(duty, session, now, out)
 
@@ -179,8 +184,7 @@ class Relay:
         else:
             out.append(Send(session.link, (Got(duty.handle, session.received).encode(),)))
             self._ask_missing(duty, session, out)
-        if duty.announcing and duty.announce_to < duty.spool.position:
-            self._plan_announcement(duty, now)
+        self._plan_announcement(duty, now)
         self.timers.set_earlier(("ids", duty.handle), now.mono_s + SAVE_IDS_AFTER_S)
 
     def _control(self, state: _LinkState, link: LinkId, frame: ControlFrame, now: Instant, out: list[Effect]) -> None:
@@ -209,7 +213,8 @@ class Relay:
                 self._replica_open(duty, session, out)
             case Have() if isinstance(session, ReplicaSession):
                 held = duty.spool.frames
-                session.missing.extend(i for i in frame.ids if i not in held and i not in session.asked)
+                room = max(0, MAX_MISSING - len(session.missing))
+                session.missing.extend([i for i in frame.ids if i not in held and i not in session.asked][:room])
                 self._ask_missing(duty, session, out)
             case Refused() | Misdirected() if isinstance(session, ReplicaSession):
                 del state.sessions[duty.handle]
@@ -386,10 +391,14 @@ class Relay:
         return [(duty.tag, duty.epoch) for duty in self.duties.values()]
 
     def _plan_announcement(self, duty: Duty, now: Instant) -> None:
-        duty.announce_to = duty.spool.position
-        self.timers.set(("announce", duty.handle), now.mono_s + self.limits.announce_after_s)
+        """Announce what is here now when it is old enough; what comes meanwhile has its own turn after that."""
+        if duty.announcing and not duty.announcement_due and duty.announce_to < duty.spool.position:
+            duty.announce_to = duty.spool.position
+            duty.announcement_due = True
+            self.timers.set(("announce", duty.handle), now.mono_s + self.limits.announce_after_s)
 
     def _announce(self, duty: Duty, now: Instant, out: list[Effect]) -> None:
+        duty.announcement_due = False
         for session in duty.members.values():
             if session.slice is Slice.ANNOUNCE and session.announced < duty.announce_to:
                 ids = duty.spool.order[session.announced : duty.announce_to]
@@ -397,8 +406,7 @@ class Relay:
                 for at in range(0, len(ids), 4_000):
                     chunk = tuple(ids[at : at + 4_000])
                     out.append(Send(session.link, (Have(duty.handle, duty.announce_to, chunk).encode(),)))
-        if duty.announcing and duty.announce_to < duty.spool.position:
-            self._plan_announcement(duty, now)
+        self._plan_announcement(duty, now)
 
     def _save_ids(self, duty: Duty, out: list[Effect]) -> None:
         ids = duty.spool.unsaved_ids()
@@ -421,6 +429,7 @@ class Relay:
 
     def _retire(self, duty: Duty, out: list[Effect]) -> None:
         del self.duties[duty.handle]
+        self._held_bytes -= duty.spool.held_bytes
         envelopes, relayed_bytes = self._retired_totals
         self._retired_totals = (envelopes + duty.envelopes, relayed_bytes + duty.relayed_bytes)
         sessions: list[Session] = [*duty.members.values(), *duty.replicas.values()]
