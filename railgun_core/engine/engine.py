@@ -25,7 +25,7 @@ from railgun_core.base.clock import Instant
 from railgun_core.base.errors import EnvironmentFailure, MalformedFrame
 from railgun_core.base.ids import LinkId
 from railgun_core.base.keys import Identity, generate_identity
-from railgun_core.changes import PeerPut, TrafficAdd
+from railgun_core.changes import TrafficAdd
 from railgun_core.committee.epoch import EpochClock
 from railgun_core.config import Config
 from railgun_core.discovery.config import DhtConfig
@@ -34,7 +34,7 @@ from railgun_core.engine.board import Board
 from railgun_core.engine.links import Handler, LinkTable
 from railgun_core.engine.ports import Ports, bind_ports
 from railgun_core.engine.presence import advertised_host, lifetime_s, own_record
-from railgun_core.engine.saving import Saver
+from railgun_core.engine.saving import RelaysNoted, Saver
 from railgun_core.engine.waiting import Waiting
 from railgun_core.events import (
     Dial,
@@ -129,6 +129,7 @@ class Engine:
         self._looking = False
         self._counted = (0, 0, 0, 0)
         self._day = self.started.unix_s // DAY_S
+        self._relays_noted = RelaysNoted()
         self._record: Record | None = None
         self._record_due_s = 0.0
         self._record_host = ""
@@ -423,9 +424,8 @@ class Engine:
         self.board.today_bytes += up + down
         self.board.month_bytes += up + down
         self.board.today_envelopes += envelopes
-        rows = [PeerPut(r.peer_id, r.raw, now.unix_s) for r in self.node.view.records[:PEERS_KEPT]]
-        if rows and now.mono_s - self.started.mono_s > FLUSH_EVERY_S:
-            self.store.commit_soon(tuple(rows))
+        if news := self._relays_noted.news(self.node.view.records[:PEERS_KEPT], now.unix_s):
+            self.store.commit_soon(news)
 
     async def _prune(self) -> None:
         unix_s = instant().unix_s

@@ -16,9 +16,12 @@ except iroh.IrohError as error:
     print(error.debug_message())
 """
 BEFORE = "from railgun_core.local_api.footprint import before_start; before_start()"
-AFTER = (
-    "import gc; from railgun_core.local_api.footprint import after_start; after_start(); print(gc.get_freeze_count())"
-)
+AFTER = """
+import gc
+from railgun_core.local_api.footprint import after_start
+after_start()
+print(gc.get_freeze_count())
+"""
 
 
 def said_by(program: str) -> str:
