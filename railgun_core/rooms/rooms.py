@@ -47,7 +47,6 @@ class Rooms:
         when_saved: Callable[[Callable[[Instant, list[Effect]], None]], int],
     ) -> None:
         self.rooms: dict[RoomId, Room] = {}
-        self._left: dict[RoomId, Room] = {}  # who comes back goes on with the same stream
         self.timers: Timers[Timer] = Timers()
         self._dial = dial
         self._dials: dict[DialId, Place] = {}
@@ -62,13 +61,10 @@ class Rooms:
         known = self.rooms.get(room_id)
         if known is not None:
             raise UsageError(f"you are in this room already, as {known.put.name}", code="already-joined")
-        before = self._left.pop(room_id, None)
-        seed = before.put.member_seed if before is not None else self.context.rng.randbytes(SEED_BYTES)
+        seed = self.context.rng.randbytes(SEED_BYTES)
         membership = Membership.JOINING if joining else Membership.ACTIVE
         put = RoomPut(room_id, name, root, seed, now.unix_s, membership)
-        # Own sequences are never given twice, not even across a farewell.
-        next_seq = before.outbox.next_seq if before is not None else 1
-        room = self.rooms[room_id] = Room(put, next_seq=next_seq, first_kept=next_seq)
+        room = self.rooms[room_id] = Room(put, next_seq=1, first_kept=1)
         save(self.context, (put,), out)
         self._enter(room, now, out)
         return room
@@ -76,10 +72,9 @@ class Rooms:
     def restore(self, stored: Iterable[StoredRoom], now: Instant, out: list[Effect]) -> None:
         """Take the rooms of before a restart up again."""
         for saved in stored:
-            room = Room(saved.room, next_seq=saved.next_seq, first_kept=saved.first_kept)
-            if room.left:
-                self._left[room.id] = room
+            if saved.room.membership is Membership.LEFT:
                 continue
+            room = Room(saved.room, next_seq=saved.next_seq, first_kept=saved.first_kept)
             for member in saved.members:
                 inbox = Inbox(member.member, baseline=member.baseline, have=member.have, since_s=now.unix_s)
                 inbox.membership, inbox.heard_s = member.membership, member.heard_s
@@ -96,7 +91,7 @@ class Rooms:
         save(self.context, (room.become(Membership.LEFT),), out)
         for lane in list(room.lanes.values()):
             self._close_lane(room, lane, out)
-        self._left[room.id] = self.rooms.pop(room.id)
+        del self.rooms[room.id]
 
     def submit(self, room: Room, bodies: Iterable[bytes], now: Instant, out: list[Effect]) -> tuple[int, int]:
         """Queue messages: durable first, then sent. The first and last sequence they got."""
