@@ -45,8 +45,8 @@ from railgun_core.wire.frames import FrameBatch
 from railgun_core.wire.records import Record
 
 LOOKUP_MAX_TARGETS = 64
-LOOKUP_EVERY_S = 60.0  # at most; every tenth of an epoch when epochs are short
-LOOKUP_YOUNG_S = 1.0  # while fewer groups than seats are known
+LOOKUP_EVERY_S = (5.0, 60.0)  # a quarter of an epoch, within these bounds: often enough before each handover
+LOOKUP_AFTER_CHANGE_S = 1.0  # then ever more rarely while nothing new turns up
 EXPIRE_EVERY_S = 30.0
 
 Then = Callable[[Instant, list[Effect]], None]
@@ -77,6 +77,7 @@ class Node:
         self._relay_links: set[LinkId] = set()
         self._room_links: set[LinkId] = set()
         self._timers: Timers[str] = Timers()
+        self._quiet_lookups = 0
         self.view = RelayView(by_port=config.by_port, puzzle_bits=config.puzzle_bits)
         self.relay = Relay(
             identity.peer_id,
@@ -170,6 +171,7 @@ class Node:
             self._view_changed(now, out)
 
     def _view_changed(self, now: Instant, out: list[Effect]) -> None:
+        self._quiet_lookups = 0
         self.relay.view_changed(now, out)
         self.rooms.view_changed(now, out)
 
@@ -191,9 +193,9 @@ class Node:
         targets = [t for tag, epoch in wanted for t in seat_targets(Tag(tag), epoch, size)]
         unique = list(dict.fromkeys(targets))[:LOOKUP_MAX_TARGETS] or [self.identity.peer_id[:20]]
         out.append(Lookup(tuple(unique)))
-        settled_s = min(LOOKUP_EVERY_S, self.config.clock.epoch_s / 10)
-        young = self.view.groups < size
-        every_s = min(LOOKUP_YOUNG_S, settled_s) if young else settled_s
+        settled_s = min(max(self.config.clock.epoch_s / 4, LOOKUP_EVERY_S[0]), LOOKUP_EVERY_S[1])
+        every_s = min(settled_s, LOOKUP_AFTER_CHANGE_S * 1.5**self._quiet_lookups)
+        self._quiet_lookups += 1
         self._timers.set("lookup", now.mono_s + every_s * self._rng.uniform(0.8, 1.2))
 
     def _when_saved(self, then: Then) -> int:

@@ -222,7 +222,7 @@ class Rooms:
         publish.pump(room, self.context, now, out)
         turns = [t for lane in room.lanes.values() if (t := lane.rotation.next_turn_s()) is not None]
         turns.append(clock.prepare_s(max(room.lanes) + 1))
-        jitter_s = self.context.rng.uniform(0.0, 0.1 * clock.overlap_s)
+        jitter_s = self.context.rng.uniform(0.0, 0.4 * clock.overlap_s)
         in_s = max(0.0, min(turns) - now.unix_s)
         starts = any(abs(clock.prepare_s(max(room.lanes) + 1) - turn) < 1e-6 for turn in turns if turn == min(turns))
         self.timers.set(("lanes", room.id, 0), now.mono_s + in_s + (jitter_s if starts else 0.0))
