@@ -19,12 +19,12 @@ from typing import IO
 
 import click
 
-from railgun_core.base.errors import EnvironmentFailure, RailGunError, UsageError
+from railgun_core.base.errors import EnvironmentFailure, RailGunError, UsageError, sentence_of
 from railgun_core.cli.frame import Place, common, run_async
 from railgun_core.cli.lines import READ_BYTES, Read, TooLong, batches_of, check_lengths, messages_of
 from railgun_core.cli.outcome import print_json
 from railgun_core.cli.tables import counted
-from railgun_core.local_api.client import Client
+from railgun_core.local_api.client import ApiError, Client
 from railgun_core.local_api.messages import RoomSend, Sent
 
 IN_FLIGHT = 2
@@ -132,8 +132,12 @@ async def _send_all(place: Place, room: str, source: IO[bytes], *, wait: str, ti
         nonlocal under_way
         while len(under_way) > keep:
             done, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+            failures = [failure for task in done if (failure := task.exception()) is not None]
             for task in done:
-                tally.add(task.result())
+                if task.exception() is None:
+                    tally.add(task.result())
+            if failures:
+                raise failures[0]
             if show:
                 click.echo(f"\r{handed_over:,} lines sent, {tally.reached:,} {wait} ", nl=False, err=True)
 
@@ -149,8 +153,8 @@ async def _send_all(place: Place, room: str, source: IO[bytes], *, wait: str, ti
         except TooLong as error:
             await settle(keep=0)
             raise error.usage_error(handed_over) from None
-        except EnvironmentFailure as failure:
-            raise _cut_off(failure, handed_over, tally.reached, wait) from None
+        except RailGunError as error:
+            raise _cut_off(error, handed_over, tally.reached, wait) from None
         finally:
             for task in under_way:
                 task.cancel()
@@ -160,14 +164,18 @@ async def _send_all(place: Place, room: str, source: IO[bytes], *, wait: str, ti
     return tally
 
 
-def _cut_off(failure: EnvironmentFailure, handed_over: int, reached: int, wait: str) -> EnvironmentFailure:
-    """The engine went away: who has to send the rest again needs to know where it stands."""
-    if failure.code != "engine-gone" or not handed_over:
-        return failure
-    open_lines = handed_over - reached
-    rest = f"; whether the other {open_lines:,} are in its outbox is not known" if open_lines else ""
-    sentence = f"The engine stopped: {reached:,} of {counted(handed_over, 'line')} handed over so far are {wait}{rest}."
-    return EnvironmentFailure(sentence, code=failure.code)
+def _cut_off(error: RailGunError, handed_over: int, reached: int, wait: str) -> RailGunError:
+    """Not all could be handed over: who has to send the rest again needs to know where it stands."""
+    if error.code == "engine-gone" and handed_over:
+        open_lines = handed_over - reached
+        rest = f"; whether the other {open_lines:,} are in its outbox is not known" if open_lines else ""
+        done = f"{reached:,} of {counted(handed_over, 'line')} handed over so far are {wait}{rest}"
+        return EnvironmentFailure(f"The engine stopped: {done}.", code=error.code)
+    if not reached:
+        return error
+    told = ApiError(f"{sentence_of(error)} Before that, {counted(reached, 'line')} reached {wait}.", code=error.code)
+    told.exit_status = error.exit_status
+    return told
 
 
 async def _batches(source: IO[bytes]) -> AsyncIterator[tuple[bytes, ...]]:

@@ -33,20 +33,22 @@ class Saver:
         self._failed = failed
         self._queue: deque[Save] = deque()
         self._wake = asyncio.Event()
-        self._idle = asyncio.Event()
-        self._busy = False
+        self._progress = asyncio.Event()
+        self._asked = self._durable = 0  # saves queued, and saves committed, since the start
         self.failure: EnvironmentFailure | None = None
 
     async def settled(self) -> None:
         """Until everything that is queued now is durable, or the disk refuses it (EnvironmentFailure)."""
-        while self._queue or self._busy:
+        upto = self._asked
+        while self._durable < upto:
             if self.failure is not None:
                 raise self.failure
-            self._idle.clear()
-            await self._idle.wait()
+            self._progress.clear()
+            await self._progress.wait()
 
     def put(self, save: Save) -> None:
         """Queue one effect."""
+        self._asked += 1
         self._queue.append(save)
         self._wake.set()
 
@@ -69,22 +71,20 @@ class Saver:
         while self._queue and len(changes) < MAX_CHANGES:
             batch.append(self._queue.popleft())
             changes.extend(batch[-1].changes)
-        self._busy = True
         try:
             await self._store.commit(changes)
         except EnvironmentFailure as failure:
             self._queue.extendleft(reversed(batch))
             self.failure = failure
             self._failed(failure)
-            self._idle.set()
+            self._progress.set()
             await asyncio.sleep(RETRY_S)
             return
-        finally:
-            self._busy = False
         self.failure = None
+        self._durable += len(batch)
         for save in batch:
             self._saved(save.ticket)
-        self._idle.set()
+        self._progress.set()
 
 
 class RelaysNoted:

@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 
-from railgun_core.base.errors import UsageError
+from railgun_core.base.errors import EnvironmentFailure, UsageError
 from railgun_core.base.ids import Tag
 from railgun_core.changes import Delivery, DutyPut, Message
 from railgun_core.engine.engine import Engine, instant
@@ -181,6 +181,7 @@ class Verbs:
         try:
             self._engine.carry_out(effects)
             async with asyncio.timeout(args.wait_s):
+                await self._made_durable()
                 await wait.done.wait()
         except TimeoutError:
             pass
@@ -342,6 +343,13 @@ class Verbs:
 
     def _room(self, name: str) -> Room:
         return find_room(self._rooms(), name)
+
+    async def _made_durable(self) -> None:
+        try:
+            await self._engine.settled()
+        except EnvironmentFailure as failure:
+            rest = "These lines wait in memory: they go out when there is room, or are lost if the engine ends before."
+            raise EnvironmentFailure(f"{failure.detail} {rest}", code=failure.code) from None
 
     def _check_disk(self) -> None:
         failure = self._engine.save_failure
