@@ -107,8 +107,12 @@ class Node:
 
     def next_deadline_s(self) -> float | None:
         """The monotonic time at which Tick is due."""
-        times = (self._timers.next_s(), self.relay.timers.next_s(), self.rooms.timers.next_s())
-        return min((t for t in times if t is not None), default=None)
+        first_s: float | None = None
+        for timers in (self._timers, self.relay.timers, self.rooms.timers):  # after each read: plain for speed
+            at_s = timers.next_s()
+            if at_s is not None and (first_s is None or at_s < first_s):
+                first_s = at_s
+        return first_s
 
     def handle(self, event: Event, now: Instant) -> list[Effect]:
         """What to do about an event."""

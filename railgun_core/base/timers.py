@@ -41,10 +41,14 @@ class Timers(Generic[Name]):
 
     def next_s(self) -> float | None:
         """The earliest deadline."""
-        heap = self._heap
-        while heap and self._stale(heap[0]):
+        heap, deadlines = self._heap, self._deadlines
+        while heap:
+            at_s, serial, name = heap[0]
+            known = deadlines.get(name)
+            if known is not None and known[1] == serial:
+                return at_s
             heapq.heappop(heap)
-        return heap[0][0] if heap else None
+        return None
 
     def pop_due(self, now_s: float) -> list[Name]:
         """The names whose deadline is at or before `now_s`; they are no longer set."""
@@ -54,7 +58,3 @@ class Timers(Generic[Name]):
             del self._deadlines[name]
             due.append(name)
         return due
-
-    def _stale(self, entry: tuple[float, int, Name]) -> bool:
-        known = self._deadlines.get(entry[2])
-        return known is None or known[1] != entry[1]

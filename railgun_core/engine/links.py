@@ -62,12 +62,15 @@ class LinkTable:
         self.opened[link.transport] += 1
 
     def _frames(self, number: LinkId, batch: FrameBatch) -> None:
-        data = batch.data
-        self.sizes.update(
-            stop - start - ENVELOPE_HEADER_BYTES
-            for start, stop in itertools.pairwise(batch.bounds)
-            if data[start + 4] == FrameType.ENVELOPE
-        )
+        data, bounds = batch.data, batch.bounds
+        if len(bounds) > 2:
+            self.sizes.update(
+                stop - start - ENVELOPE_HEADER_BYTES
+                for start, stop in itertools.pairwise(bounds)
+                if data[start + 4] == FrameType.ENVELOPE
+            )
+        elif data[4] == FrameType.ENVELOPE:  # most reads that bring one frame bring a control frame
+            self.sizes[bounds[1] - ENVELOPE_HEADER_BYTES] += 1
         self._on_frames(number, batch)
 
     def _closed(self, number: LinkId, reason: CloseReason) -> None:

@@ -313,7 +313,7 @@ class Bye:
 
 ControlFrame = Open | Opened | Refused | Misdirected | Ack | Nack | Got | Have | Want | Pull | Ping | Pong | Bye
 
-_DECODERS: dict[FrameType, Callable[[Reader], ControlFrame]] = {
+_DECODERS: dict[int, Callable[[Reader], ControlFrame]] = {
     FrameType.OPEN: Open.decode,
     FrameType.OPENED: Opened.decode,
     FrameType.REFUSED: Refused.decode,
@@ -351,12 +351,12 @@ def _read_ids(reader: Reader) -> tuple[MsgId, ...]:
 
 def decode_control(data: bytes, start: int, end: int) -> ControlFrame:
     """The control frame in `data[start:end]`, where `start` is at its length field."""
-    reader = Reader(data, start + 4, end)
-    try:
-        kind = FrameType(reader.u8())
-        decoder = _DECODERS[kind]
-    except (ValueError, KeyError):
-        raise MalformedFrame("type") from None
+    if start + 5 > end:
+        raise MalformedFrame("truncated")
+    decoder = _DECODERS.get(data[start + 4])
+    if decoder is None:
+        raise MalformedFrame("type")
+    reader = Reader(data, start + 5, end)
     decoded = decoder(reader)
     reader.end()
     return decoded
