@@ -8,7 +8,6 @@ Both answer the same OPEN and acknowledge the same way, so one load drives eithe
 
 from __future__ import annotations
 
-import gc
 import os
 import tempfile
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from railgun_core.base.keys import Identity
 from railgun_core.bench.relay_process import Asked
 from railgun_core.config import Config, HostPort
 from railgun_core.engine.engine import Engine
+from railgun_core.local_api import footprint
 from railgun_core.transport.link import CloseReason, Link, Transport
 from railgun_core.wire.frames import Ack, FrameBatch, Open, Opened, Slice, decode_control
 from railgun_core.wire.records import Address, AddressKind
@@ -51,13 +51,13 @@ def transport_of(name: str, identity: Identity) -> Transport:
 
 
 async def engine_relay(asked: Asked, transport: str) -> None:
-    """The subject: a child's main."""
+    """The subject, in a process that is set up as `railgun node` sets its own up: a child's main."""
+    footprint.before_start()
     with tempfile.TemporaryDirectory(prefix="railgun-bench-") as folder:
         engine = Engine(_config(Path(folder) / "relay", transport))
         await engine.start()
         try:
-            gc.collect()
-            gc.freeze()  # as `railgun node` does once it is up
+            footprint.after_start()
             port = engine.ports.quic if transport == "quic" else engine.ports.tls
             assert port is not None
             asked.tell(Place(Address(KINDS[transport], HOST, port), engine.node.identity.public_key))
@@ -88,14 +88,14 @@ def _config(folder: Path, transport: str) -> Config:
 
 
 async def bare_relay(asked: Asked, transport: str) -> None:
-    """The floor: a child's main."""
+    """The floor, in a process set up the same way: a child's main."""
+    footprint.before_start()
     identity = Identity(os.urandom(32))
     endpoint = transport_of(transport, identity)
     floor = _Floor()
     try:
         asked.tell(Place(await endpoint.listen(HOST, 0, floor), identity.public_key))
-        gc.collect()
-        gc.freeze()
+        footprint.after_start()
 
         async def held_bytes(_: object) -> int:
             return 0
