@@ -18,7 +18,7 @@ SIZES = {"small": SizeClass.SMALL, "medium": SizeClass.MEDIUM, "large": SizeClas
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """One demo run. `transport` None: as peers do by default, QUIC first. `work_dir` None: a new temporary one."""
+    """One demo run. `transport` None: as peers do by default, TLS first. `work_dir` None: a new temporary one."""
 
     peers: int = 8
     rooms: int = 2
