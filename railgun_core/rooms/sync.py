@@ -23,7 +23,8 @@ SYNC_EVERY_S = 3.0  # and in steady traffic syncs are this far apart
 JOIN_EVERY_S = (0.4, 0.8, 1.5, 3.0, 5.0, 10.0)
 RESEND_AT_ONCE = 200
 MAX_MEMBERS = 1_000  # known in a room: a member that invents others fills no memory
-NUDGES = 8
+NUDGES = 12
+NUDGE_AFTER_S, NUDGE_MOST_S = 3.0, 60.0
 PRESENT = (Mood.HERE, Mood.ASKING)
 
 
@@ -107,7 +108,7 @@ def nudge(room: Room, context: RoomContext, now: Instant, out: list[Effect]) -> 
         room.nudges += 1
         behind = any(i.confirmed < room.outbox.last_seq for i in room.others if _is_near(context, i, now))
         send_sync(room, context, now, out, Mood.ASKING if behind and not room.joining else None)
-        context.wake("nudge", room.id, now.mono_s + 3.0 * 2**room.nudges)
+        context.wake("nudge", room.id, now.mono_s + min(NUDGE_MOST_S, NUDGE_AFTER_S * 2**room.nudges))
 
 
 def settle(room: Room, now: Instant, out: list[Effect]) -> None:

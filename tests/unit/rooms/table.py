@@ -1,0 +1,263 @@
+"""A member at a table with scripted relays: the test answers every dial and every frame by itself.
+
+No socket, no clock, no disk: saves wait until the test commits them, time passes when the test says so.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from railgun_core.base.clock import Instant
+from railgun_core.base.ids import DialId, LinkId, MemberId, MsgId, PeerId, handle_of
+from railgun_core.changes import Delivery, Item, Membership
+from railgun_core.events import Effect, FetchItems, Hangup, Moved, Save, SaveSoon, Send
+from railgun_core.rooms.content import Entry, Mood, SentItem, Sync, decode_content, encode_item, encode_sync, size_for
+from railgun_core.rooms.epoch_keys import epoch_keys, room_id_of
+from railgun_core.rooms.room import Room
+from railgun_core.rooms.rooms import Rooms
+from railgun_core.sim.world import at_once
+from railgun_core.store.memory import MemoryStore
+from railgun_core.wire.envelope import open_envelope, seal
+from railgun_core.wire.frames import (
+    ENVELOPE_HEADER,
+    ENVELOPE_HEADER_BYTES,
+    Ack,
+    ControlFrame,
+    FrameSplitter,
+    FrameType,
+    Open,
+    Opened,
+    Ping,
+    Pong,
+    Slice,
+    decode_control,
+    envelope_frame,
+)
+from tests.unit.relay.desk import CLOCK, EPOCH, SIZE, START, batch_of, view_of
+
+LATER = START.after(120)  # the epoch before has retired, the next one is not in preparation
+ROOT = b"the root of a room to be tested."
+KEYS = epoch_keys(ROOT, EPOCH)
+ROOM = room_id_of(ROOT)
+HANDLE = handle_of(KEYS.tag)
+Then = Callable[[Instant, list[Effect]], None]
+
+
+@dataclass
+class ScriptedRelay:
+    """The test's end of one session."""
+
+    table: Table
+    peer_id: PeerId
+    link: LinkId
+    slice: Slice = Slice.QUIET
+    taken: int = 0
+    stored: int = 0
+    published: list[tuple[MsgId, SentItem | Sync]] = field(default_factory=list)
+    asked: list[ControlFrame] = field(default_factory=list)
+
+    def say(self, *frames: bytes) -> None:
+        """Send frames to the member in one read."""
+        self.table.rooms.frames(self.link, batch_of(*frames), self.table.now, self.table.out)
+        self.table.carry()
+
+    def open(self, *, rate_per_s: int = 1_000, burst: int = 1_000) -> None:
+        self.say(Opened(HANDLE, 0, SIZE, rate_per_s, burst).encode())
+
+    def ack(self, *, taken: int | None = None, stored: int | None = None) -> None:
+        """Count on: everything by default."""
+        self.taken = len(self.published) if taken is None else taken
+        self.stored = self.taken if stored is None else stored
+        self.say(Ack(HANDLE, self.taken, self.stored, 3, SIZE).encode())
+
+    def push(self, *contents: tuple[MsgId, bytes]) -> None:
+        """Deliver sealed contents of other members."""
+        frames = [frame_of(self.table, msg_id, content) for msg_id, content in contents]
+        self.say(*frames)
+
+    def die(self) -> None:
+        self.table.relays.remove(self)
+        self.table.rooms.link_down(self.link, self.table.now, self.table.out)
+        self.table.carry()
+
+    def items(self) -> list[int]:
+        """The sequences of the items that were published here."""
+        return [content.item.seq for _, content in self.published if isinstance(content, SentItem)]
+
+    def syncs(self) -> list[Sync]:
+        return [content for _, content in self.published if isinstance(content, Sync)]
+
+
+@dataclass
+class Table:
+    """One member, its store, and the relays it has dialled."""
+
+    now: Instant = LATER
+    store: MemoryStore = field(default_factory=MemoryStore)
+    answers: bool = True  # whether dials bring links
+    opens: bool = True  # whether relays open sessions at once
+    saves: bool = True  # whether saves are committed at once
+    out: list[Effect] = field(default_factory=list)
+    relays: list[ScriptedRelay] = field(default_factory=list)
+    moved: list[tuple[int, int, Delivery]] = field(default_factory=list)
+    unsaved: list[Save] = field(default_factory=list)
+    dials: list[tuple[DialId, PeerId]] = field(default_factory=list)
+    pings: list[tuple[ScriptedRelay, int]] = field(default_factory=list)
+    rng: random.Random = field(default_factory=lambda: random.Random(5))
+    numbers: int = 0
+    carried: int = 0
+
+    def __post_init__(self) -> None:
+        self.thens: dict[int, Then] = {}
+        self.rooms = Rooms(
+            view=view_of(),
+            clock=CLOCK,
+            committee_size=SIZE,
+            rng=self.rng,
+            dial=self._dial,
+            when_saved=self._when_saved,
+        )
+
+    @property
+    def room(self) -> Room:
+        return self.rooms.rooms[ROOM]
+
+    def enter(self, *, joining: bool = False) -> None:
+        """Create the room, or join it."""
+        self.rooms.create("test", ROOT, self.now, self.out, joining=joining)
+        self.carry()
+
+    def submit(self, *bodies: bytes) -> None:
+        self.rooms.submit(self.room, bodies, self.now, self.out)
+        self.carry()
+
+    def restarted(self) -> Table:
+        """The same device after a power cut: what was committed is there, nothing else."""
+        again = Table(now=self.now, store=self.store, answers=self.answers)
+        self.store.crash()
+        again.rooms.restore(at_once(self.store.load()).rooms, self.now, again.out)
+        again.carry()
+        return again
+
+    def after(self, seconds: float) -> None:
+        """Let time pass; what is due is done at its own time."""
+        end = self.now.after(seconds)
+        self.carry()
+        while (due_s := self.rooms.timers.next_s()) is not None and due_s <= end.mono_s:
+            self.now = self.now.after(max(0.0, due_s - self.now.mono_s))
+            self.rooms.tick(self.now, self.out)
+            self.carry()
+        self.now = end
+
+    def relay(self, slice_: Slice) -> ScriptedRelay:
+        """The one relay that has this slice."""
+        (found,) = [relay for relay in self.relays if relay.slice is slice_]
+        return found
+
+    def commit(self) -> None:
+        """Make durable what waits for it."""
+        while self.unsaved:
+            save = self.unsaved.pop(0)
+            at_once(self.store.commit(save.changes))
+            self.thens.pop(save.ticket)(self.now, self.out)
+            self.carry()
+
+    def carry(self) -> None:
+        """Do what the rooms asked for, in order."""
+        while self.carried < len(self.out):
+            effect = self.out[self.carried]
+            self.carried += 1
+            match effect:
+                case Save():
+                    self.unsaved.append(effect)
+                    if self.saves:
+                        self.commit()
+                case Send():
+                    self._sent(effect)
+                case Moved():
+                    self.moved.append((effect.first, effect.last, effect.delivery))
+                case FetchItems():
+                    items = at_once(self.store.own_items(effect.room, effect.first, effect.last))
+                    self.rooms.fetched(effect.room, items, self.now, self.out)
+                case Hangup():
+                    self.relays = [relay for relay in self.relays if relay.link != effect.link]
+                case SaveSoon():
+                    self.store.commit_soon(effect.changes)
+                case _:
+                    pass
+        self._answer()
+
+    def _dial(self, peer_id: PeerId, seed: bytes, out: list[Effect]) -> DialId:
+        self.numbers += 1
+        self.dials.append((DialId(self.numbers), peer_id))
+        return DialId(self.numbers)
+
+    def _answer(self) -> None:
+        while self.pings:
+            relay, nonce = self.pings.pop(0)
+            if relay in self.relays:
+                self.rooms.frames(relay.link, batch_of(Pong(nonce).encode()), self.now, self.out)
+        while self.dials and self.answers:
+            dial, peer_id = self.dials.pop(0)
+            relay = ScriptedRelay(self, peer_id, LinkId(int(dial)))
+            self.relays.append(relay)
+            self.rooms.link_up(relay.link, dial, b"binding", self.now, self.out)
+            self.carry()
+            if self.opens:
+                relay.open()
+
+    def _when_saved(self, then: Then) -> int:
+        self.numbers += 1
+        self.thens[self.numbers] = then
+        return self.numbers
+
+    def _sent(self, effect: Send) -> None:
+        relay = next((relay for relay in self.relays if relay.link == effect.link), None)
+        batch = FrameSplitter().feed(b"".join(effect.chunks))
+        if relay is None or batch is None:
+            return
+        for start, stop in zip(batch.bounds, batch.bounds[1:], strict=False):
+            if batch.data[start + 4] == FrameType.ENVELOPE:
+                msg_id = MsgId(ENVELOPE_HEADER.unpack_from(batch.data, start)[4])
+                content = open_envelope(batch.data[start + ENVELOPE_HEADER_BYTES : stop], KEYS.seal)
+                relay.published.append((msg_id, decode_content(content)))
+                continue
+            frame = decode_control(batch.data, start, stop)
+            if isinstance(frame, Ping):
+                self.pings.append((relay, frame.nonce))
+                continue
+            relay.asked.append(frame)
+            if isinstance(frame, Open):
+                relay.slice = frame.slice
+
+
+def frame_of(table: Table, msg_id: MsgId, content: bytes) -> bytes:
+    """An envelope of the room, sealed."""
+    sealed = seal(content, KEYS.seal, size=size_for(content), rng=table.rng)
+    return envelope_frame(HANDLE, expiry_s=int(CLOCK.retire_s(EPOCH)), msg_id=msg_id, envelope=sealed)
+
+
+@dataclass
+class Other:
+    """Another member, whose words the test puts into relays' mouths."""
+
+    name: MemberId
+    last: int = 0
+    said: int = 0
+
+    def item(self, seq: int, body: bytes = b"words") -> tuple[MsgId, bytes]:
+        self.last = max(self.last, seq)
+        return KEYS.msg_id(self.name, seq), encode_item(self.name, Item(seq, 0, 1, body, START.unix_s))
+
+    def sync(
+        self, *entries: Entry, mood: Mood = Mood.HERE, first: int = 1, last: int | None = None
+    ) -> tuple[MsgId, bytes]:
+        self.said += 1
+        msg_id = MsgId(self.name + self.said.to_bytes(8, "big"))
+        return msg_id, encode_sync(Sync(self.name, mood, first, self.last if last is None else last, entries))
+
+    def has(self, table: Table, have: int) -> tuple[MsgId, bytes]:
+        """A sync that confirms the own stream up to `have`."""
+        return self.sync(Entry(table.room.me, Membership.ACTIVE, have))
