@@ -51,6 +51,7 @@ from railgun_core.wire.frames import (
 Session = MemberSession | ReplicaSession
 SAVE_IDS_AFTER_S = 1.0
 SEEK_FELLOWS_EVERY_S = 2.0
+PING_FELLOWS_EVERY_S = 20.0  # a third of the idle limit of links
 MAX_MISSING = 1_000_000  # ids that a fellow has and this relay lacks; a spool holds fewer
 
 
@@ -278,6 +279,7 @@ class Relay:
         self.duties[duty.handle] = duty
         duty.rotation.advance(now.unix_s)
         self._plan_turn(duty, now)
+        self.timers.set(("ping", duty.handle), now.mono_s + PING_FELLOWS_EVERY_S)
         out.append(SaveSoon((self._evidence(duty, now), duty.put(self._clock.retire_s(duty.epoch)))))
         self._seek_fellows(duty, now, out)
         return duty
@@ -329,6 +331,13 @@ class Relay:
             session.confirm(session.sent)
         out.append(Send(session.link, (*frames, Pull(duty.handle, 0).encode())))
 
+    def _ping_fellows(self, duty: Duty, now: Instant, out: list[Effect]) -> None:
+        """Keep quiet links to fellow relays from being taken for dead; the side that dialled asks."""
+        for replica in duty.open_replicas():
+            if not self._links[replica.link].inbound:
+                out.append(Send(replica.link, (Ping(0).encode(),)))
+        self.timers.set(("ping", duty.handle), now.mono_s + PING_FELLOWS_EVERY_S)
+
     def _ask_missing(self, duty: Duty, session: ReplicaSession, out: list[Effect]) -> None:
         held = duty.spool.frames
         session.asked = {msg_id for msg_id in session.asked if msg_id not in held}
@@ -373,6 +382,8 @@ class Relay:
                     self._seek_fellows(duty, now, out)
                 case "ids":
                     self._save_ids(duty, out)
+                case "ping":
+                    self._ping_fellows(duty, now, out)
                 case _:
                     self._turn(duty, now, out)
 
