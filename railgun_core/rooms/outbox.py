@@ -119,15 +119,22 @@ class Outbox:
         self._queue_first(self.placed.pop(seq).item for seq in sorted(set(seqs)) if seq in self.placed)
 
     def confirm(self, upto: int) -> list[int]:
-        """Every expected member has everything up to `upto`: those that are news leave."""
+        """Every expected member has everything up to `upto`: those that are news leave, wherever they were.
+
+        A member may have an item before a majority of the relays says so.
+        """
         if upto <= self._confirmed:
             return []
         self._confirmed = upto
-        done = [seq for seq in self.stored if seq <= upto]
+        done = {seq for held in (self.stored, self.placed, self.queued) for seq in held if seq <= upto}
+        if not self.queued.isdisjoint(done):
+            self.queue = deque(item for item in self.queue if item.seq > upto)
+            self.queued -= done
         for seq in done:
-            del self.stored[seq]
+            self.stored.pop(seq, None)
+            self.placed.pop(seq, None)
         self.resent = {seq: at_s for seq, at_s in self.resent.items() if seq > upto}
-        return done
+        return sorted(done)
 
     def give_up_before(self, epoch: int) -> None:
         """Wait no longer for items that were stored before an epoch: whoever comes later asks for them by a sync."""

@@ -113,6 +113,19 @@ def test_stored_is_said_when_a_majority_holds_it_and_delivered_when_all_have_con
     assert table.moved[-1] == (1, 1, Delivery.DELIVERED)
 
 
+def test_an_item_that_all_members_have_is_delivered_also_when_no_majority_has_said_so() -> None:
+    table = seated()
+    ann = met(table)
+    table.submit(b"one", b"two", b"three")
+    relay = table.relay(Slice.PUSH)
+    relay.ack(taken=len(relay.published) - 1, stored=0)
+    relay.push(ann.has(table, 2))
+    assert table.moved[-1] == (1, 2, Delivery.DELIVERED)
+    relay.ack()
+    assert table.moved[-1] == (3, 3, Delivery.STORED)
+    assert table.room.outbox.waiting == 0
+
+
 def test_a_silent_relay_is_hedged_with_the_next() -> None:
     table = seated()
     table.submit(b"words")
