@@ -15,7 +15,7 @@ from railgun_core.base.keys import Identity
 from railgun_core.changes import SettingPut
 from railgun_core.config import Config
 from railgun_core.discovery.dht import Dht
-from railgun_core.transport.link import Acceptor, Transport
+from railgun_core.transport.link import Acceptor, Limits, Transport
 from railgun_core.transport.quic import QuicTransport
 from railgun_core.transport.tls import TlsTransport
 from railgun_core.wire.records import Address, AddressKind
@@ -31,6 +31,7 @@ class Ports:
     quic: int | None
     tls: int | None
     dial_order: list[tuple[AddressKind, Transport]] = field(default_factory=list)
+    limits: Limits = field(default_factory=Limits)  # shared, so that the bound on queues is one for all links
 
     def addresses(self, host: str) -> tuple[Address, ...]:
         """What goes into the record: the transports in order of preference, then the DHT."""
@@ -79,7 +80,7 @@ async def _bind_pair(config: Config, identity: Identity, host: str, port: int, a
     async with contextlib.AsyncExitStack() as undo:
         ports = Ports(dht=0, quic=None, tls=None)
         if "tls" in config.transports:
-            tls = TlsTransport(identity)
+            tls = TlsTransport(identity, limits=ports.limits)
             undo.push_async_callback(tls.close)
             try:
                 ports.tls = port = (await tls.listen(host, port, acceptor)).port
@@ -111,7 +112,7 @@ def _explained(failure: EnvironmentFailure, named: int) -> EnvironmentFailure:
 
 async def _bind_quic(ports: Ports, identity: Identity, host: str, acceptor: Acceptor, wanted: int) -> None:
     for port in dict.fromkeys((wanted, 0)):
-        quic = QuicTransport(identity)
+        quic = QuicTransport(identity, limits=ports.limits)
         try:
             ports.quic = (await quic.listen(host, port, acceptor)).port
         except EnvironmentFailure:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from railgun_core.base.errors import PeerError
 from railgun_core.base.ids import PublicKey
 from railgun_core.base.keys import Identity
+from railgun_core.transport.backlog import Backlog
 from railgun_core.wire.frames import FrameBatch
 from railgun_core.wire.records import Address
 
@@ -49,6 +50,7 @@ class Limits:
     queue_bytes: int = 256 * 1024  # credit of one link; above it `credit_bytes` is 0
     queue_max_bytes: int = 4 * 1024 * 1024  # a link that lets more pile up is closed: OVERFLOW
     tick_s: float = 0.002  # while busy, writes are joined for this long
+    backlog: Backlog = field(default_factory=Backlog, compare=False)  # all links of the endpoints that share it
 
 
 class Link(Protocol):

@@ -135,8 +135,9 @@ class QueuedLink(abc.ABC):
         if waiting >= self._limits.queue_bytes:
             self._exhausted = True
             if waiting > self._limits.queue_max_bytes:
-                self._fail(CloseReason.OVERFLOW)
+                self._overflow()
                 return
+            self._limits.backlog.note(self, waiting, self._overflow)
         if not self._busy and not self._is_soon and (self._flush_handle is None or self._queued_bytes >= JOIN_BYTES):
             self._schedule()
 
@@ -231,6 +232,7 @@ class QueuedLink(abc.ABC):
         self._flight_bytes -= count
         if self._exhausted and 2 * (self._queued_bytes + self._flight_bytes) < self._limits.queue_bytes:
             self._exhausted = False
+            self._limits.backlog.forget(self)
             if not self._closing and self._handler is not None:
                 self._handler.credit(self)
 
@@ -263,6 +265,9 @@ class QueuedLink(abc.ABC):
         self._abort(reason)
         self._end(reason)
 
+    def _overflow(self) -> None:
+        self._fail(CloseReason.OVERFLOW)
+
     def _end(self, reason: CloseReason) -> None:
         """The channel is gone. Only the first call counts; the handler hears of it in its own callback."""
         if self._ended:
@@ -270,6 +275,7 @@ class QueuedLink(abc.ABC):
         self._ended = self._closing = True
         for handle in (self._flush_handle, self._watch_timer, self._close_timer):
             self._drop(handle)
+        self._limits.backlog.forget(self)
         self._queue.clear()
         self._queued_bytes = self._flight_bytes = 0
         self._loop.call_soon(self._report, reason)
