@@ -26,12 +26,12 @@ from railgun_core.base.errors import EnvironmentFailure, MalformedFrame
 from railgun_core.base.ids import LinkId
 from railgun_core.base.keys import Identity, generate_identity
 from railgun_core.changes import TrafficAdd
-from railgun_core.committee.epoch import EpochClock
 from railgun_core.config import Config
 from railgun_core.discovery.config import DhtConfig
 from railgun_core.discovery.dht import Dht
 from railgun_core.engine.board import Board
 from railgun_core.engine.links import Handler, LinkTable
+from railgun_core.engine.network import node_config
 from railgun_core.engine.ports import Ports, bind_ports
 from railgun_core.engine.presence import advertised_host, lifetime_s, own_record
 from railgun_core.engine.saving import RelaysNoted, Saver
@@ -59,8 +59,7 @@ from railgun_core.events import (
     Tick,
     Welcomed,
 )
-from railgun_core.node import Node, NodeConfig
-from railgun_core.relay.duty import RelayLimits
+from railgun_core.node import Node
 from railgun_core.rooms.invite import MAX_HINTS
 from railgun_core.store.datadir import open_data_dir
 from railgun_core.store.keyfile import load_or_create
@@ -83,25 +82,12 @@ KEEP_TRAFFIC_H = 31 * 24
 PEERS_KEPT = 200
 DAY_S = 86_400
 STOP_WITHIN_S = 3.0
+FETCH_AGAIN_S = 5.0
 
 
 def instant() -> Instant:
     """Both clocks, now."""
     return Instant(time.monotonic(), time.time())
-
-
-def node_config(config: Config) -> NodeConfig:
-    """The part of the options that decisions depend on."""
-    return NodeConfig(
-        clock=EpochClock(config.epoch_s, float(config.overlap_s)),
-        committee_size=config.committee_size,
-        by_port=config.group_by == "port",
-        puzzle_bits=config.puzzle_bits,
-        limits=RelayLimits(
-            rate_per_s=config.session_rate_per_s, burst=config.session_burst, spool_bytes=config.spool_bytes
-        ),
-        relays="relay" in config.roles,
-    )
 
 
 class Engine:
@@ -343,8 +329,16 @@ class Engine:
         await self._saver.settled()
 
     async def _fetch(self, effect: FetchItems) -> None:
-        items = await self.store.own_items(effect.room, effect.first, effect.last)
-        self._tell(ItemsFetched(effect.room, items))
+        """Own items from the disk. The room waits for them before it reads more, so a failure is tried again."""
+        while True:
+            try:
+                items = await self.store.own_items(effect.room, effect.first, effect.last)
+            except EnvironmentFailure as failure:
+                self._notice(failure.code, level="error")
+                await asyncio.sleep(FETCH_AGAIN_S)
+                continue
+            self._tell(ItemsFetched(effect.room, items))
+            return
 
     # ------------------------------------------------------------ discovery
 

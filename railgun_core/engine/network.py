@@ -1,0 +1,22 @@
+"""What the options mean for the decisions of a node: the shape of its network, and what it grants to others."""
+
+from __future__ import annotations
+
+from railgun_core.committee.epoch import EpochClock
+from railgun_core.config import Config
+from railgun_core.node import NodeConfig
+from railgun_core.relay.duty import RelayLimits
+
+
+def node_config(config: Config) -> NodeConfig:
+    """The part of the options that decisions depend on."""
+    return NodeConfig(
+        clock=EpochClock(config.epoch_s, float(config.overlap_s)),
+        committee_size=config.committee_size,
+        by_port=config.group_by == "port",
+        puzzle_bits=config.puzzle_bits,
+        limits=RelayLimits(
+            rate_per_s=config.session_rate_per_s, burst=config.session_burst, spool_bytes=config.spool_bytes
+        ),
+        relays="relay" in config.roles,
+    )
