@@ -34,6 +34,7 @@ class Run:
     delivered: int
     fan_out: int
     cpu_s: float
+    load_cpu_s: float  # of publisher and receivers together
     rss_mb: float
     spool_mb: float
     lost: int
@@ -49,6 +50,15 @@ class Run:
     @property
     def cpu_us_per_envelope(self) -> float:
         return self.cpu_us_per_delivery * self.fan_out
+
+    @property
+    def busy(self) -> float:
+        """Cores that the relaying process used: well below one means that something else was the limit."""
+        return self.cpu_s / self.seconds
+
+    @property
+    def load_cpu_us_per_envelope(self) -> float:
+        return self.load_cpu_s / self.delivered * self.fan_out * 1e6
 
 
 @dataclass(slots=True)
@@ -99,16 +109,24 @@ def _measure(options: BenchRelayOptions, pid: int, load: Child, *, held_bytes: C
     """Warm up, measure, let everything arrive."""
     load.ask("start")
     load.ask("run", min(WARM_UP_S, options.seconds))
-    first, first_cpu_s = load.ask("count"), cpu_s(pid)
+    first, first_cpu_s, first_load_s = load.ask("count"), cpu_s(pid), cpu_s(load.pid)
     load.ask("run", options.seconds, within_s=options.seconds + START_WITHIN_S)
-    last, last_cpu_s = load.ask("count"), cpu_s(pid)
+    last, last_cpu_s, last_load_s = load.ask("count"), cpu_s(pid), cpu_s(load.pid)
     memory_mb, spool_mb = rss_mb(pid), held_bytes() / 1e6
     lost = int(load.ask("finish"))
     delivered = last.delivered - first.delivered
     if delivered <= 0 or last_cpu_s <= first_cpu_s:
         raise EnvironmentFailure("The run was too short to measure anything.", code="bench-failed")
-    seconds = last.at_s - first.at_s
-    return Run(seconds, delivered, options.fan_out, last_cpu_s - first_cpu_s, memory_mb, spool_mb, lost)
+    return Run(
+        seconds=last.at_s - first.at_s,
+        delivered=delivered,
+        fan_out=options.fan_out,
+        cpu_s=last_cpu_s - first_cpu_s,
+        load_cpu_s=last_load_s - first_load_s,
+        rss_mb=memory_mb,
+        spool_mb=spool_mb,
+        lost=lost,
+    )
 
 
 def _result(
@@ -129,7 +147,7 @@ def _result(
         "cpu_us_per_delivery": _figure([one.cpu_us_per_delivery for one in rounds.engine]),
         "bare_cpu_us_per_envelope": _figure(bare_costs),
         "ratio_to_bare": _figure(ratios),
-        "rss_mb": _figure([one.rss_mb for one in rounds.engine]),
+        **_machine(rounds.engine),
         "spool_mb": _figure([one.spool_mb for one in rounds.engine]),
         "spread": {
             "envelopes_per_s": _spread(envelopes_per_s),
@@ -152,12 +170,20 @@ def _compared(ours: Sequence[Run], theirs: Sequence[Run]) -> dict[str, Any] | st
         "ratio": _figure(ratios),
         "cpu_us_per_delivery": _figure([one.cpu_us_per_delivery for one in theirs]),
         "cpu_ratio": _figure(costs),
-        "rss_mb": _figure([one.rss_mb for one in theirs]),
+        **_machine(theirs),
         "spread": {
             "deliveries_per_s": _spread([one.deliveries_per_s for one in theirs]),
             "ratio": _spread(ratios),
             "cpu_ratio": _spread(costs),
         },
+    }
+
+
+def _machine(runs: Sequence[Run]) -> dict[str, float]:
+    return {
+        "rss_mb": _figure([one.rss_mb for one in runs]),
+        "busy": _figure([one.busy for one in runs]),
+        "load_cpu_us_per_envelope": _figure([one.load_cpu_us_per_envelope for one in runs]),
     }
 
 
