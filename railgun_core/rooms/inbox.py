@@ -63,14 +63,9 @@ class Inbox:
         return self.baseline is not None
 
     def begin(self, baseline: int) -> list[Item]:
-        """Start after `baseline`, or earlier by the items that are here and lead up to it; what can be handed on.
-
-        An older item that stands alone is let go: the ones between may be gone for good, and nothing would follow.
-        """
+        """Start after `baseline`; what can be handed on. Older items that are here are let go: a newcomer gets no past."""
         if self.known:
             return []
-        while baseline in self.ahead:
-            baseline -= 1
         self.baseline = self.committed = self.kept = baseline
         self.expected = baseline + 1
         self._drop_early(baseline)

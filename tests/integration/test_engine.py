@@ -126,9 +126,7 @@ async def test_who_joins_halfway_gets_what_is_sent_after_that(peers: list[Peer])
     await cat.verbs.room_join(m.RoomJoin(link=invite.link, wait_s=WAIT_S))
     await ann.send(room, *after)
     assert await bob.read(room, 100) == [*before, *after]
-    got = await cat.read(room, 50)
-    assert got[-50:] == list(after)
-    assert got == [*before, *after][-len(got) :]
+    assert await cat.read(room, 50) == list(after)
 
 
 async def test_a_restart_keeps_room_and_stream(peers: list[Peer]) -> None:
@@ -150,8 +148,8 @@ async def test_a_full_disk_is_said_and_nothing_is_lost_when_there_is_room_again(
     room = await joined(ann, bob)
     await ann.send(room, b"before", wait="delivered")
     await limit_pages(ann, spare=0)
-    unsaid = await ann.send(room, b"x" * 200_000, wait_s=0.5)
-    assert unsaid.reached == 0
+    with pytest.raises(RailGunError, match="wait in memory"):
+        await ann.send(room, b"x" * 200_000, wait_s=0.5)
     with pytest.raises(RailGunError) as refused:
         await ann.send(room, b"y" * 200_000)
     assert refused.value.code == "disk-full"
