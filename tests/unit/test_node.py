@@ -1,0 +1,152 @@
+"""The node routes: each link to the feature that owns it, each deadline to who set it, and garbage to nobody."""
+
+from __future__ import annotations
+
+import random
+
+from railgun_core.base.ids import DialId, LinkId
+from railgun_core.base.keys import Identity
+from railgun_core.changes import StoredState
+from railgun_core.events import (
+    Dial,
+    DialFailed,
+    Effect,
+    Event,
+    Hangup,
+    LinkDown,
+    LinkUp,
+    Lookup,
+    RelaysFound,
+    Save,
+    Saved,
+    Send,
+    Tick,
+)
+from railgun_core.node import LOOKUP_AFTER_CHANGE_S, Node, NodeConfig
+from railgun_core.relay.duty import RelayLimits
+from railgun_core.wire.frames import Ping, Pong
+from tests.unit.relay.desk import CLOCK, OWN, RECORDS, SIZE, START, batch_of
+
+ROOT = b"a root of thirty-two bytes: node"
+NOW = START.after(120)
+
+
+def node_of(*, relays: bool = True, seed: int = 1) -> Node:
+    config = NodeConfig(CLOCK, SIZE, by_port=False, puzzle_bits=0, limits=RelayLimits(), relays=relays)
+    node = Node(OWN, config, random.Random(seed))
+    node.start(StoredState((), ()), NOW)
+    return node
+
+
+def only(effects: list[Effect], kind: type[Effect]) -> list[Effect]:
+    return [effect for effect in effects if isinstance(effect, kind)]
+
+
+def inbound(node: Node, number: int) -> list[Effect]:
+    return node.handle(LinkUp(LinkId(number), Identity(b"x" * 32).public_key, b"b", None), NOW)
+
+
+def dialled(node: Node) -> list[Dial]:
+    out: list[Effect] = []
+    node.rooms.create("r", ROOT, NOW, out, joining=False)
+    return [effect for effect in out if isinstance(effect, Dial)]
+
+
+def test_it_looks_for_relays_at_once_and_often_while_it_knows_few() -> None:
+    node = node_of()
+    assert node.next_deadline_s() == NOW.mono_s
+    (lookup,) = only(node.handle(Tick(), NOW), Lookup)
+    assert isinstance(lookup, Lookup)
+    assert lookup.targets == (OWN.peer_id[:20],)
+    due_s = node.next_deadline_s()
+    assert due_s is not None
+    assert due_s <= NOW.mono_s + 1.2 * LOOKUP_AFTER_CHANGE_S
+
+
+def test_it_looks_rarely_once_it_knows_enough_and_around_the_tags_it_uses() -> None:
+    node = node_of()
+    node.handle(RelaysFound(tuple(RECORDS)), NOW)
+    dialled(node)
+    (lookup,) = only(node.handle(Tick(), NOW), Lookup)
+    assert isinstance(lookup, Lookup)
+    assert len(lookup.targets) == SIZE + 3
+    later = NOW.after(20)
+    node.handle(Tick(), later)
+    assert not only(node.handle(Tick(), later.after(1)), Lookup)
+
+
+def test_a_peer_that_does_not_serve_takes_no_links() -> None:
+    node = node_of(relays=False)
+    assert inbound(node, 5) == [Hangup(LinkId(5))]
+    assert node.frames(LinkId(5), batch_of(Ping(1).encode()), NOW) == []
+
+
+def test_an_inbound_link_belongs_to_the_relay_and_its_end_is_forgotten() -> None:
+    node = node_of()
+    inbound(node, 5)
+    (answer,) = node.frames(LinkId(5), batch_of(Ping(7).encode()), NOW)
+    assert answer == Send(LinkId(5), (Pong(7).encode(),))
+    node.handle(LinkDown(LinkId(5), "lost"), NOW)
+    assert node.frames(LinkId(5), batch_of(Ping(7).encode()), NOW) == []
+
+
+def test_rooms_dial_with_a_pseudonym_and_never_as_this_peer() -> None:
+    node = node_of()
+    node.handle(RelaysFound(tuple(RECORDS)), NOW)
+    dials = dialled(node)
+    assert len(dials) == 3
+    assert len({dial.seed for dial in dials}) == 1
+    assert dials[0].seed is not None
+    assert Identity(dials[0].seed).public_key != OWN.public_key
+
+
+def test_a_link_that_nobody_asked_for_is_hung_up() -> None:
+    node = node_of()
+    up = LinkUp(LinkId(9), RECORDS[0].public_key, b"b", DialId(999))
+    assert node.handle(up, NOW) == [Hangup(LinkId(9))]
+
+
+def test_a_dial_that_fails_is_followed_by_another_relay() -> None:
+    node = node_of()
+    node.handle(RelaysFound(tuple(RECORDS)), NOW)
+    first = dialled(node)[0]
+    effects = node.handle(DialFailed(first.dial, "timeout"), NOW)
+    (again,) = only(effects, Dial)
+    assert isinstance(again, Dial)
+    assert again.record.peer_id != first.record.peer_id
+
+
+def test_garbage_hangs_up_that_link_alone() -> None:
+    node = node_of()
+    inbound(node, 5)
+    inbound(node, 6)
+    assert node.frames(LinkId(5), batch_of(b"\x00\x00\x00\x02\x63\x00"), NOW) == [Hangup(LinkId(5))]
+    assert len(node.frames(LinkId(6), batch_of(Ping(7).encode()), NOW)) == 1
+
+
+def test_each_save_is_answered_by_its_own_ticket() -> None:
+    node = node_of()
+    out: list[Effect] = []
+    room = node.rooms.create("r", ROOT, NOW, out, joining=False)
+    node.rooms.submit(room, (b"one",), NOW, out)
+    node.rooms.submit(room, (b"two",), NOW, out)
+    tickets = [effect.ticket for effect in out if isinstance(effect, Save)]
+    assert len(set(tickets)) == 3
+    for ticket in tickets:
+        node.handle(Saved(ticket), NOW)
+    assert [item.body for item in room.outbox.queue] == [b"one", b"two"]
+
+
+def test_the_same_seed_and_events_give_the_same_effects() -> None:
+    events: list[Event] = [Tick(), RelaysFound(tuple(RECORDS)), Tick()]
+
+    def story(seed: int) -> list[Effect]:
+        node = node_of(seed=seed)
+        out: list[Effect] = []
+        node.rooms.create("r", ROOT, NOW, out, joining=False)
+        for number, event in enumerate(events):
+            out += node.handle(event, NOW.after(number))
+        return out
+
+    assert story(1) == story(1)
+    assert story(1) != story(2)
