@@ -21,7 +21,7 @@ from railgun_core.local_api.verbs import Verbs
 from railgun_core.logs import EngineLog, start_logs
 
 _numbers = itertools.count(11)
-WAIT_S = 20.0
+WAIT_S = 40.0
 
 
 class Peer:
