@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from railgun_core.base.clock import Instant
 from railgun_core.base.ids import DialId, LinkId, MemberId, MsgId, PeerId, handle_of
 from railgun_core.changes import Delivery, Item, Membership
-from railgun_core.events import Effect, FetchItems, Hangup, Moved, Save, SaveSoon, Send
+from railgun_core.events import Effect, FetchItems, Hangup, Moved, Noticed, Save, SaveSoon, Send
 from railgun_core.rooms.content import Entry, Mood, SentItem, Sync, decode_content, encode_item, encode_sync, size_for
 from railgun_core.rooms.epoch_keys import epoch_keys, room_id_of
 from railgun_core.rooms.room import Room
@@ -41,6 +41,7 @@ LATER = START.after(120)  # the epoch before has retired, the next one is not in
 ROOT = b"the root of a room to be tested."
 KEYS = epoch_keys(ROOT, EPOCH)
 ROOM = room_id_of(ROOT)
+ANN, BOB = MemberId(b"ann-----"), MemberId(b"bob-----")
 HANDLE = handle_of(KEYS.tag)
 Then = Callable[[Instant, list[Effect]], None]
 
@@ -261,3 +262,26 @@ class Other:
     def has(self, table: Table, have: int) -> tuple[MsgId, bytes]:
         """A sync that confirms the own stream up to `have`."""
         return self.sync(Entry(table.room.me, Membership.ACTIVE, have))
+
+
+def seated(*, joining: bool = False) -> Table:
+    table = Table()
+    table.enter(joining=joining)
+    return table
+
+
+def met(table: Table, name: MemberId = ANN) -> Other:
+    """A member that has said hello."""
+    other = Other(name)
+    table.relay(Slice.PUSH).push(other.sync(Entry(table.room.me, Membership.ACTIVE, table.room.outbox.last_seq)))
+    return other
+
+
+def read(table: Table) -> list[bytes]:
+    """The conversation, without one's own words."""
+    messages = at_once(table.store.messages(ROOM, after=0, limit=10_000))
+    return [message.body for message in messages if message.delivery is None]
+
+
+def noticed(table: Table) -> list[str]:
+    return [effect.code for effect in table.out if isinstance(effect, Noticed)]
