@@ -57,8 +57,29 @@ class Ran:
         return lines[0].removeprefix("railgun: ")
 
 
+@dataclass(slots=True)
+class Begun:
+    """A verb under way."""
+
+    process: subprocess.Popen[bytes]
+
+    def say(self, data: bytes) -> None:
+        """Give it more input."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(data)
+        self.process.stdin.flush()
+
+    def end(self, rest: bytes = b"", *, within_s: float = CLI_S) -> Ran:
+        """Give it the last input, if it still takes any, and wait for its end."""
+        out, err = self.process.communicate(rest, timeout=within_s)
+        text = err.decode(errors="replace")
+        assert "Traceback" not in text, text
+        return Ran(self.process.returncode, out, text)
+
+
 def railgun(*arguments: str | bytes | Path, stdin: bytes = b"", timeout_s: float = CLI_S) -> Ran:
     """Run one verb as a person would, in a process of its own."""
+    began_s = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "railgun_core", *arguments],
         cwd=ROOT,
@@ -68,6 +89,8 @@ def railgun(*arguments: str | bytes | Path, stdin: bytes = b"", timeout_s: float
         check=False,
     )
     err = done.stderr.decode(errors="replace")
+    words = " ".join(str(word)[:40] for word in arguments)
+    print(f"{time.monotonic() - began_s:5.1f} s, exit {done.returncode}: railgun {words}")  # shown when a test fails
     assert "Traceback" not in err, err
     return Ran(done.returncode, done.stdout, err)
 
@@ -104,6 +127,7 @@ class RealNode:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
+                env=os.environ | {"PYTHONFAULTHANDLER": "1"},  # a crash below Python says where
             )
         return self
 
@@ -148,15 +172,25 @@ class RealNode:
         assert ran.status == 0, ran.err
         return ran.out
 
-    def begin(self, *arguments: str | Path) -> subprocess.Popen[bytes]:
-        """Start a verb and leave it running, with pipes."""
-        return subprocess.Popen(
+    @contextlib.contextmanager
+    def begin(self, *arguments: str | Path) -> Iterator[Begun]:
+        """Start a verb and leave it running, with pipes; it is ended at the end if it has not."""
+        process = subprocess.Popen(
             [sys.executable, "-m", "railgun_core", "--data-dir", str(self.data_dir), *map(str, arguments)],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
+        try:
+            yield Begun(process)
+        finally:
+            process.kill()
+            process.wait(STOP_S)
+            for pipe in (process.stdin, process.stdout, process.stderr):
+                if pipe is not None:
+                    with contextlib.suppress(OSError):
+                        pipe.close()
 
     def ask(self, verb: str, args: msgspec.Struct | None, result_type: type[T]) -> T:
         """One call of the local API."""

@@ -1,0 +1,165 @@
+"""kill -9 of senders, receivers and relays at any moment, and of everything at once.
+
+Three members send all the time and write down what the engine reported as stored. Whatever is killed and started
+again: in the end every member has every such line exactly once, and each sender's lines in the order they were sent.
+A line whose send was cut off may arrive or not, but never twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from random import Random
+
+import pytest
+
+from railgun_core.base.errors import RailGunError
+from railgun_core.local_api.client import Client
+from railgun_core.local_api.messages import RoomSend, Sent
+
+from .conftest import RealNetwork, RealNode, numbered, real_network, until
+
+MEMBERS = 3
+BATCH_LINES = 20
+PAUSE_S = 0.05  # between batches of one sender: a busy room, not a flood
+KILLS, KILLS_LONG = 10, 200
+SETTLE_S = 90.0
+WAIT_S = 30.0
+
+
+@pytest.fixture(scope="module")
+def network() -> Iterator[RealNetwork]:
+    """Bootstrap, three members and two nodes that only relay; short epochs, so that some kills meet a rotation."""
+    with real_network("--epoch-s", "20") as network:
+        network.start(MEMBERS + 2)
+        yield network
+
+
+@dataclass(slots=True)
+class Talker:
+    """One member that sends numbered lines and remembers which were reported stored."""
+
+    name: str
+    node: RealNode
+    room: str
+    stored: list[bytes] = field(default_factory=list)
+    tried: int = 0
+    grew: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def talk(self, ended: asyncio.Event) -> None:
+        """Send until told to end; connect again whenever the engine is back."""
+        while not ended.is_set():
+            with contextlib.suppress(RailGunError):
+                async with await Client.connect(self.node.data_dir) as client:
+                    while not ended.is_set():
+                        await self._send(client)
+                        await asyncio.sleep(PAUSE_S)
+            await asyncio.sleep(PAUSE_S)
+
+    async def _send(self, client: Client) -> None:
+        lines = tuple(numbered(self.name, self.tried + 1, self.tried + BATCH_LINES))
+        self.tried += BATCH_LINES  # never sent again: what was cut off may be in the outbox
+        sent = await client.call("room.send", RoomSend(self.room, lines, wait_s=WAIT_S), Sent)
+        if sent.reached == len(lines):
+            self.stored.extend(lines)
+            self.grew.set()
+
+
+def talkers(network: RealNetwork, room: str) -> list[Talker]:
+    link = network.nodes[0].create(room)
+    for node in network.nodes[1:MEMBERS]:
+        node.good("room", "join", link)
+    return [Talker(f"m{number}", node, room) for number, node in enumerate(network.nodes[:MEMBERS])]
+
+
+async def talk_while(speakers: list[Talker], play: Callable[[], Awaitable[None]]) -> None:
+    """All talk while `play` does its worst."""
+    ended = asyncio.Event()
+    tasks = [asyncio.create_task(one.talk(ended)) for one in speakers]
+    try:
+        await play()
+    finally:
+        ended.set()
+        await asyncio.wait_for(asyncio.gather(*tasks), WAIT_S + 30)
+
+
+async def stored_more(one: Talker, lines: int) -> None:
+    """Until a talker got that many more lines stored."""
+    wanted = len(one.stored) + lines
+    async with asyncio.timeout(WAIT_S + 30):
+        while len(one.stored) < wanted:
+            one.grew.clear()
+            await one.grew.wait()
+
+
+def check(speakers: list[Talker]) -> None:
+    """Exactly once and in order, at every member."""
+    stored = {line for one in speakers for line in one.stored}
+    found: dict[str, list[bytes]] = {}
+
+    def complete() -> bool:
+        for one in speakers:
+            found[one.name] = one.node.read(one.room).splitlines()
+        return all(stored <= set(lines) for lines in found.values())
+
+    try:
+        until(complete, within_s=SETTLE_S, what="every stored line at every member")
+    finally:
+        for name, lines in found.items():
+            missing = sorted(stored - set(lines))
+            print(f"{name}: {len(lines)} lines, {len(missing)} of {len(stored)} stored ones missing: {missing[:5]}")
+    for name, lines in found.items():
+        twice = [line for line, count in Counter(lines).items() if count > 1]
+        assert twice == [], f"{name} got lines twice"
+        for one in speakers:
+            theirs = [line for line in lines if line.startswith(one.name.encode())]
+            assert theirs == sorted(theirs), f"{name} got lines of {one.name} out of order"
+
+
+@pytest.mark.deadline(300)
+def test_lines_that_were_stored_arrive_once_whoever_is_killed(network: RealNetwork, long_run: bool) -> None:
+    rng = Random(0x9)
+    speakers = talkers(network, "killed")
+    roles = {
+        "sender": network.nodes[0:1],
+        "receiver": network.nodes[1:MEMBERS],
+        "relay": network.nodes[MEMBERS:],
+    }
+
+    async def play() -> None:
+        for number in range(KILLS_LONG if long_run else KILLS):
+            role = list(roles)[number % len(roles)]
+            victim = rng.choice(roles[role])
+            steady = next(one for one in speakers if one.node is not victim)
+            await stored_more(steady, BATCH_LINES * rng.randint(1, 3))
+            await asyncio.sleep(rng.uniform(0.0, PAUSE_S))  # any moment within a batch
+            victim.kill()
+            await stored_more(steady, BATCH_LINES)
+            victim.start()
+            await asyncio.to_thread(victim.wait_ready)
+
+    asyncio.run(talk_while(speakers, play))
+    check(speakers)
+
+
+@pytest.mark.deadline(240)
+def test_lines_that_were_stored_arrive_once_when_everything_is_killed_at_once(network: RealNetwork) -> None:
+    speakers = talkers(network, "blackout")
+
+    async def play() -> None:
+        await stored_more(speakers[0], 4 * BATCH_LINES)
+        for node in (*network.nodes, network.bootstrap):
+            assert node.process is not None
+            node.process.kill()
+        for node in (*network.nodes, network.bootstrap):
+            node.kill()
+            node.start()
+        for node in network.nodes:
+            await asyncio.to_thread(node.wait_ready, relays=len(network.nodes))
+        await stored_more(speakers[0], 2 * BATCH_LINES)
+
+    asyncio.run(talk_while(speakers, play))
+    check(speakers)
