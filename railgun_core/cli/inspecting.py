@@ -13,7 +13,7 @@ import msgspec
 from railgun_core.base.errors import RailGunError, UsageError
 from railgun_core.cli.frame import Place, ask, common, data_dir_option, json_option
 from railgun_core.cli.outcome import print_json
-from railgun_core.cli.tables import plain, table
+from railgun_core.cli.tables import counted, plain, table
 from railgun_core.local_api.messages import InspectArgs, Inspection, Inspections
 
 
@@ -51,7 +51,9 @@ def committee(
         click.echo("\n\n".join(_text_of(one) for one in found))
     bad = [one for one in found if not one.verified]
     if bad:
-        click.echo(f"railgun: {len(bad)} of {len(found)} committees differ from their records.", err=True)
+        verb = "differs from its" if len(found) == 1 else "differ from their"
+        of_all = f"{len(bad)} of {counted(len(found), 'committee')}"
+        click.echo(f"railgun: {of_all} {verb} records.", err=True)
     return 1 if bad else 0
 
 
