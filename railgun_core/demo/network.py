@@ -17,7 +17,7 @@ from random import Random
 from railgun_core.base.errors import EnvironmentFailure, UsageError
 from railgun_core.demo.live import show_live
 from railgun_core.demo.options import DemoOptions
-from railgun_core.demo.peers import READY_S, PeerProcess, many_addresses
+from railgun_core.demo.peers import READY_S, PeerProcess, many_addresses, program
 from railgun_core.demo.report import report
 from railgun_core.demo.traffic import DemoRoom, Traffic
 from railgun_core.local_api.messages import Invite, RoomCreate, RoomInfo, RoomJoin, RoomRef
@@ -219,8 +219,7 @@ async def _rooms_served(network: Network, victim: PeerProcess) -> tuple[str, ...
 
 async def _show_app(peer: PeerProcess) -> None:
     """The tray app on one of the peers, until it quits."""
-    command = [sys.executable, "--app"] if getattr(sys, "frozen", False) else [sys.executable, "-m", "app"]
-    process = await asyncio.create_subprocess_exec(*command, "--data-dir", str(peer.data_dir), "--attach")
+    process = await asyncio.create_subprocess_exec(*program(), "--data-dir", str(peer.data_dir))
     try:
         await process.wait()
     finally:

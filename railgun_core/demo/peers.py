@@ -33,6 +33,11 @@ def many_addresses() -> bool:
     return True
 
 
+def program() -> tuple[str, ...]:
+    """How to start this very program: the frozen one itself, or this Python with the package."""
+    return (sys.executable,) if getattr(sys, "frozen", False) else (sys.executable, "-m", "railgun_core")
+
+
 @dataclass(slots=True)
 class PeerProcess:
     """One engine, and the demo's connection to it."""
@@ -49,10 +54,9 @@ class PeerProcess:
 
     async def start(self) -> None:
         """Start the process; `connect` waits for it."""
-        command = [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-m", "railgun_core"]
         with self.errors.open("wb") as errors:
             self.process = await asyncio.create_subprocess_exec(
-                *command,
+                *program(),
                 "--data-dir",
                 str(self.data_dir),
                 "node",
