@@ -375,9 +375,9 @@ def home_view(seen: Seen, now_s: float) -> HomeView:
 
 
 def _carried(status: NodeStatus) -> NumberView:
-    rooms = tr_count("for {n} room", "for {n} rooms", status.traffic.today_rooms)
+    duties = tr_count("in {n} duty", "in {n} duties", status.traffic.today_duties)
     envelopes = tr_count("{n} envelope", "{n} envelopes", status.traffic.today_envelopes)
-    return NumberView(tr("Carried today"), figures.total(status.traffic.today_bytes), f"{rooms} · {envelopes}")
+    return NumberView(tr("Carried today"), figures.total(status.traffic.today_bytes), f"{duties} · {envelopes}")
 
 
 def _share(status: NodeStatus) -> NumberView:

@@ -61,7 +61,7 @@ class Traffic(msgspec.Struct, frozen=True):
     month_bytes: int = 0
     cap_bytes: int | None = None
     today_envelopes: int = 0
-    today_rooms: int = 0
+    today_duties: int = 0  # served or being served; which of them are one room, a relay cannot know
 
 
 class Share(msgspec.Struct, frozen=True):

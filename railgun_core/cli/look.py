@@ -177,7 +177,7 @@ def _status_rows(found: NodeStatus) -> list[tuple[str, object]]:
         (
             "Today",
             f"{size_words(traffic.today_bytes)}, {counted(traffic.today_envelopes, 'envelope')}"
-            f" for {counted(traffic.today_rooms, 'room')}",
+            f" in {counted(traffic.today_duties, 'duty', 'duties')}",
         ),
         ("This month", size_words(traffic.month_bytes) + cap),
         ("Lookup", _against(targets.dht_ms, 500)),

@@ -38,9 +38,9 @@ def pairs(rows: Iterable[tuple[str, object]]) -> str:
     return "\n".join(f"{name:<{widest}}{_GAP}{value}".rstrip() for name, value in found)
 
 
-def counted(count: int, thing: str) -> str:
-    """`1 member`, `2 members`."""
-    return f"{count:,} {thing}" + ("" if count == 1 else "s")
+def counted(count: int, thing: str, things: str = "") -> str:
+    """`1 member`, `2 members`; `things` where the plural is not just an s more."""
+    return f"{count:,} {thing if count == 1 else things or thing + 's'}"
 
 
 def size_words(count: float) -> str:

@@ -99,7 +99,8 @@ class Board:
                 rate = (duty.envelopes - count) / span_s
                 then_s, count = now.mono_s, duty.envelopes
             live[handle] = (then_s, count, rate)
-            self.tags_today.add(bytes(duty.tag))
+            if duty.rotation.state is not DutyState.PREPARING:
+                self.tags_today.add(bytes(duty.tag))
         self._duty_rates = live
 
     def duty(self, duty: Duty, node: Node, unix_s: float) -> DutyStatus:
@@ -175,7 +176,7 @@ class Board:
                 today_bytes=self.today_bytes,
                 month_bytes=self.month_bytes,
                 today_envelopes=self.today_envelopes,
-                today_rooms=len(self.tags_today),
+                today_duties=len(self.tags_today),
             ),
             targets=Targets(
                 dht_ms=quantiles(lookups_ms),
