@@ -26,7 +26,7 @@ def test_every_field_is_declared_once_with_help_and_a_valid_default(tmp_path: Pa
 def test_the_defaults_are_those_of_the_protocol(tmp_path: Path) -> None:
     config = load_config(tmp_path)
     assert (config.epoch_s, config.overlap_s, config.committee_size, config.puzzle_bits) == (600, 120, 5, 14)
-    assert (config.mode, config.transports, config.roles) == ("p2p", ("quic", "tls"), ("relay",))
+    assert (config.mode, config.transports, config.roles) == ("p2p", ("tls", "quic"), ("relay",))
     assert (config.listen, config.bootstrap) == (HostPort("0.0.0.0", 0), ())
 
 
