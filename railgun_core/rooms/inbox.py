@@ -63,7 +63,7 @@ class Inbox:
         return self.baseline is not None
 
     def begin(self, baseline: int) -> list[Item]:
-        """Start after `baseline`; what can be handed on. Older items that are here are let go: a newcomer gets no past."""
+        """Start after `baseline`; what can be handed on. Older items are let go: a newcomer gets no past."""
         if self.known:
             return []
         self.baseline = self.committed = self.kept = baseline

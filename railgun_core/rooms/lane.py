@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import hashlib
 
-from railgun_core.base.ids import LinkId, MsgId, PeerId, TagHandle, handle_of
+from railgun_core.base.ids import MsgId, PeerId, TagHandle, handle_of
 from railgun_core.base.keys import Identity
 from railgun_core.committee.rotation import Rotation
 from railgun_core.committee.selection import Committee
 from railgun_core.rooms.epoch_keys import EpochKeys
-from railgun_core.rooms.session import Phase, RelaySession
+from railgun_core.rooms.session import RelaySession
 from railgun_core.status import DutyState
 from railgun_core.wire.frames import Slice
 
@@ -64,10 +64,6 @@ class Lane:
         found = [session for session in self.sessions.values() if session.is_open]
         return sorted(found, key=lambda session: ranked.get(session.peer_id, len(ranked)))
 
-    def session_of(self, link: LinkId) -> RelaySession | None:
-        """The session on a link."""
-        return next((s for s in self.sessions.values() if s.link == link), None)
-
     def to_dial(self, now_s: float) -> list[PeerId]:
         """The relays to dial now, so that SESSIONS of them are open or on their way."""
         chosen = [p for p in self.order if p in self.sessions]
@@ -108,7 +104,3 @@ class Lane:
             if session.slice is not slice_:
                 wanted.append((session, slice_))
         return wanted
-
-    def pending_links(self) -> list[LinkId]:
-        """All links of this lane."""
-        return [s.link for s in self.sessions.values() if s.link is not None and s.phase is not Phase.DIALLING]
