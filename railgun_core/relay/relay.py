@@ -344,9 +344,10 @@ class Relay:
         if session.asked or not session.missing:
             return
         ids = [session.missing.popleft() for _ in range(min(IDS_PER_WANT, len(session.missing)))]
-        session.asked = {msg_id for msg_id in ids if msg_id not in held}
-        if session.asked:
-            out.append(Send(session.link, (Want(duty.handle, tuple(session.asked)).encode(),)))
+        wanted = tuple(msg_id for msg_id in ids if msg_id not in held)
+        session.asked = set(wanted)
+        if wanted:
+            out.append(Send(session.link, (Want(duty.handle, wanted).encode(),)))
 
     def _got(self, duty: Duty, session: Session, count: int, out: list[Effect]) -> None:
         if isinstance(session, MemberSession):

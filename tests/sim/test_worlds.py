@@ -5,7 +5,12 @@ Each failure names its seed and the command that plays it again. The long form p
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +18,7 @@ from railgun_core.sim.options import Partition, SimOptions
 from railgun_core.sim.report import prepare, run_seed
 
 SMALL = SimOptions(peers=10, minutes=12, rooms=2, members=4, loss=0.02)
+ROOT = Path(__file__).resolve().parents[2]
 HEAL_WITHIN_S = 30.0  # protocol.md 9
 Figures = dict[str, object]
 
@@ -46,6 +52,18 @@ def test_the_same_seed_gives_the_same_trace_and_another_seed_another() -> None:
     traces = [play(options, seed)["trace_hash"] for seed in (1, 1, 2)]
     assert traces[0] == traces[1]
     assert traces[1] != traces[2]
+
+
+def test_the_trace_does_not_depend_on_the_order_in_which_a_process_hashes() -> None:
+    """Sets of ids iterate differently in every process: a decision that follows their order breaks replay."""
+    options = replace(SMALL, minutes=14, churn_per_hour=6, loss=0.05)
+    traces = set[str]()
+    for hash_seed in ("1", "2"):
+        words = [sys.executable, "-m", "railgun_core", *command(options, 7).split()[1:], "--json"]
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+        done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, timeout=100, check=True)
+        traces.add(json.loads(done.stdout)["trace_hash"])
+    assert len(traces) == 1
 
 
 @pytest.mark.parametrize("loss", [0.0, 0.05, 0.20])
