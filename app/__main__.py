@@ -30,9 +30,6 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(list(argv))
 
 
-TRIM_AFTER_S = 4.0  # by then everything that start-up needs is there
-
-
 def main(argv: Sequence[str]) -> int:
     """Run the app and return its exit status: 0 quit, 2 wrong usage, 3 no screen and nothing to run headless."""
     try:
@@ -70,9 +67,7 @@ def _windowed(data_dir: Path, *, attach: bool, shown: bool) -> int:
     from PySide6.QtWidgets import QApplication
 
     from app.desk import Desk
-    from railgun_core.local_api import footprint
 
-    footprint.before_start()
     os.environ.setdefault("QT_XCB_GL_INTEGRATION", "none")  # nothing here draws by OpenGL; its drivers cost memory
     app = QApplication(sys.argv[:1])
     app.setApplicationName(messages.APP_NAME)  # tray hosts show this as the icon's title
@@ -85,7 +80,6 @@ def _windowed(data_dir: Path, *, attach: bool, shown: bool) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
             with contextlib.suppress(NotImplementedError):  # Windows: the tray's Quit is the way
                 loop.add_signal_handler(number, desk.quit)
-        loop.call_later(TRIM_AFTER_S, footprint.after_start)
         loop.run_until_complete(desk.run(shown=shown))
     return 0
 

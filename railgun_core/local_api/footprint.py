@@ -1,6 +1,6 @@
-"""What a process of ours does once, so that it stays small for the weeks it runs.
+"""What an engine's process does once, so that it stays small for the weeks it runs.
 
-Only one that is nothing but an engine, or nothing but the window, may do this: the settings hold for the whole process.
+Only the process that is nothing but an engine may do this: the settings below hold for the whole process.
 Measured with glibc 2.36 and Python 3.11 by `railgun bench idle`.
 """
 
