@@ -27,6 +27,7 @@ from railgun_core.local_api import endpoint as door
 from railgun_core.local_api.connection import ApiLimits, ByteBudget, Connection, looks_like_http
 from railgun_core.local_api.handlers import Handler
 from railgun_core.local_api.messages import Failure, Reply
+from railgun_core.transport.accepting import stop_accepting
 
 _LOG = structlog.get_logger("local_api")
 _FIRST_LINE_BYTES = 512
@@ -85,6 +86,7 @@ class ApiServer:
         door.withdraw(self._data_dir)
         server, self._server = self._server, None
         if server is not None:
+            await stop_accepting(server)
             server.close()
         for task in self._connections:
             task.cancel()

@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 from railgun_core.base.ids import PublicKey
 from railgun_core.base.keys import Identity
+from railgun_core.transport.accepting import stop_accepting
 from railgun_core.transport.certificate import client_context, server_context
 from railgun_core.transport.failures import dial_failure, listen_failure
 from railgun_core.transport.gate import Gate, Ticket
@@ -152,9 +153,10 @@ class TlsTransport:
     async def close(self) -> None:
         """Stop listening, end all handshakes, close all links in order. At most two seconds."""
         self._closed = True
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        server, self._server = self._server, None
+        if server is not None:
+            await stop_accepting(server)
+            server.close()
         for task in self._handshakes:
             task.cancel()
         await asyncio.gather(*self._handshakes, return_exceptions=True)
