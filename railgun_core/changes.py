@@ -164,6 +164,40 @@ class SettingPut:
     value: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class SecretPut:
+    """A named secret of a room (b"": of this device). None removes it. The store encrypts it under its key file."""
+
+    room: RoomId
+    name: str
+    value: bytes | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class MixTagsAdd:
+    """Replay tags of packets seen under the mix key of `period`, 16 bytes each, joined."""
+
+    period: int
+    tags: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MixTagsDrop:
+    """Forget the tags of periods before this one: their keys are gone."""
+
+    before_period: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExposurePut:
+    """One figure of the exposure ledger: replaces that of the same (day, role, what). `day` = floor(unix / 86,400)."""
+
+    day: int
+    role: str
+    what: str
+    count: int
+
+
 Change = (
     RoomPut
     | MemberPut
@@ -176,6 +210,10 @@ Change = (
     | TrafficAdd
     | PeerPut
     | SettingPut
+    | SecretPut
+    | MixTagsAdd
+    | MixTagsDrop
+    | ExposurePut
 )
 
 
@@ -198,6 +236,7 @@ class StoredRoom:
     next_seq: int  # the sequence the next own item gets; first is 1
     outbox: tuple[OutboxRange, ...]  # own items not yet DELIVERED, in order
     first_kept: int  # the oldest own item still in the store
+    secrets: tuple[SecretPut, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +245,9 @@ class StoredState:
 
     rooms: tuple[StoredRoom, ...]
     replay: tuple[ReplayAdd, ...]
+    secrets: tuple[SecretPut, ...] = ()  # of this device
+    mix_tags: tuple[MixTagsAdd, ...] = ()
+    restored_backup: bool = False  # the database is older than the key file beside it
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import ipaddress
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,7 @@ class Form(enum.Enum):
     """How a value is written."""
 
     WHOLE = "whole number"
+    NUMBER = "number"
     SWITCH = "on or off"
     CHOICE = "one of"
     CHOICES = "list of"
@@ -97,11 +99,11 @@ class Config:
         (), Form.HOST_PORTS, "A peer to enter the network through; may be given several times."
     )
     roles: tuple[str, ...] = _option(
-        ("relay",),
+        ("relay", "mix"),
         Form.CHOICES,
         "What this peer offers to others; none: it only uses the network.",
-        choices=("relay", "bootstrap"),
-        planned=("mix", "introducer", "turn", "mailbox"),
+        choices=("relay", "mix", "bootstrap"),
+        planned=("introducer", "turn", "mailbox"),
     )
     mode: str = _option(
         "p2p",
@@ -151,6 +153,23 @@ class Config:
         unit="bytes",
         low=1024 * 1024,
         high=64 * 1024**3,
+    )
+    cover_gb_month: float = _option(
+        1.0, Form.NUMBER, "Data for cover traffic while no room is high-security.", unit="GB/month", low=0, high=10_000
+    )
+    secure_gb_month: float = _option(
+        30.0,
+        Form.NUMBER,
+        "Data for the one queue of packets while a room is high-security: more means sooner.",
+        unit="GB/month",
+        low=0.1,
+        high=10_000,
+    )
+    guards: str = _option(
+        "secure",
+        Form.CHOICE,
+        "Which rooms reach their relays through guards only: the high-security ones, or all.",
+        choices=("secure", "all"),
     )
     log_level: str = _option("info", Form.CHOICE, "How much is logged.", choices=("debug", "info", "warning", "error"))
     unknown_keys: tuple[str, ...] = ()
@@ -236,7 +255,11 @@ def limits_of(option: Option) -> str:
         return f"{option.form.value} {', '.join(option.choices)}"
     if option.low is None or option.high is None:
         return option.form.value
-    return f"{option.low:,.0f} to {option.high:,.0f} {option.unit}".rstrip()
+    return f"{_limit(option.low)} to {_limit(option.high)} {option.unit}".rstrip()
+
+
+def _limit(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) else f"{value:,g}"
 
 
 def shown(value: object) -> str:
@@ -270,6 +293,8 @@ def _checked(option: Option, value: object) -> object:
     match option.form:
         case Form.WHOLE:
             return _whole(option, value)
+        case Form.NUMBER:
+            return _number(option, value)
         case Form.SWITCH:
             return _switch(option, value)
         case Form.CHOICE:
@@ -290,6 +315,17 @@ def _whole(option: Option, value: object) -> int:
         raise UsageError(f"{option.flag} must be a whole number, not {value!r}.")
     _within(option, text)
     return text
+
+
+def _number(option: Option, value: object) -> float:
+    try:
+        number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise UsageError(f"{option.flag} must be a number, not {value!r}.")
+    _within(option, number)
+    return number
 
 
 def _within(option: Option, number: float) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from railgun_core.base.ids import DialId, LinkId, PublicKey, RoomId
 from railgun_core.changes import Change, Delivery, Item
+from railgun_core.wire.frames import Cell
 from railgun_core.wire.records import Record
 
 # ---------------------------------------------------------------- events
@@ -84,11 +85,23 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Dial:
-    """Open a link to a relay, as this node (`seed` None) or as a pseudonym."""
+    """Open a link to a relay, as this node (`seed` None) or as a pseudonym.
+
+    `via`: through this open link to a guard, so that the relay sees the guard's address and not this device's.
+    """
 
     dial: DialId
     record: Record
     seed: bytes | None = field(repr=False)
+    via: LinkId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelCell:
+    """A cell of a tunnel stream (CellKind.CONNECT and above) came on this link: it is for the rim."""
+
+    link: LinkId
+    cell: Cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,4 +182,18 @@ class Measured:
     ms: float
 
 
-Effect = Send | Dial | Hangup | Save | SaveSoon | FetchItems | Lookup | Moved | Grew | Welcomed | Noticed | Measured
+Effect = (
+    Send
+    | Dial
+    | Hangup
+    | TunnelCell
+    | Save
+    | SaveSoon
+    | FetchItems
+    | Lookup
+    | Moved
+    | Grew
+    | Welcomed
+    | Noticed
+    | Measured
+)

@@ -82,6 +82,25 @@ class Standing(msgspec.Struct, frozen=True):
     level: int = 0
 
 
+class Trust(msgspec.Struct, frozen=True):
+    """What stands where standing and blinded tokens will be asked for. `none`: every valid record is eligible."""
+
+    standing: str = "none"
+    tokens: str = "none"
+
+
+class MixStatus(msgspec.Struct, frozen=True):
+    """This relay's work as a mix, since start. `pool`: packets waiting now."""
+
+    packets: int = 0
+    pool: int = 0
+    late: int = 0
+    replayed: int = 0
+    malformed: int = 0
+    full: int = 0
+    per_s: float = 0.0
+
+
 class DutyStatus(msgspec.Struct, frozen=True):
     """One duty of this relay. `tag` is the short form people see, `tag_id` the whole; `seat` None means standby."""
 
@@ -100,8 +119,32 @@ class DutyStatus(msgspec.Struct, frozen=True):
     tag_id: str = ""
 
 
+class Anonymity(msgspec.Struct, frozen=True):
+    """How anonymous this device's packets are now, and why. Estimates from what mixes say of their load.
+
+    `pool`: packets among which one hides in a mix (arrivals a second times mean delay). `entropy_bits` of the last
+    message, None before one was sent. `loop_return`: share of own loops that came back, None before one was due.
+    """
+
+    anonymous: bool = False
+    why: str = ""  # one sentence: what is lacking; empty when nothing is
+    mixes: int = 0
+    groups: int = 0
+    pool: float = 0.0
+    entropy_bits: float | None = None
+    loop_return: float | None = None
+    loops: int = 0
+    alarm: bool = False  # loops vanish: somebody may be dropping this device's packets
+    guards: int = 0  # sticky guards with an open link
+    packets_per_s: float = 0.0  # the rate of this device's one queue
+    gb_month: float = 0.0  # what that costs, both directions
+
+
 class RoomStatus(msgspec.Struct, frozen=True):
-    """One own room. `key_note` says what protects its content in this version."""
+    """One own room. `content_protection` says what protects its content: `end-to-end` or, for opaque bytes, `caller`.
+
+    `secure_members`: how many of the members, oneself included, send through mixes. `badge`: high security holds now.
+    """
 
     room: str
     name: str
@@ -112,7 +155,10 @@ class RoomStatus(msgspec.Struct, frozen=True):
     queued: int
     unread: int
     high_security: bool = False
-    content_protection: str = "room-key"
+    content_protection: str = "end-to-end"
+    secure_members: int = 0
+    badge: bool = False
+    unreadable: int = 0  # messages that came and could not be opened here
 
 
 class NodeStatus(msgspec.Struct, frozen=True):
@@ -143,6 +189,9 @@ class NodeStatus(msgspec.Struct, frozen=True):
     targets: Targets = Targets()
     transports: dict[str, int] = {}
     notices: tuple[Notice, ...] = ()
+    anonymity: Anonymity = Anonymity()
+    mix: MixStatus = MixStatus()
+    trust: Trust = Trust()
 
 
 class Notice(msgspec.Struct, frozen=True):

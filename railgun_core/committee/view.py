@@ -107,7 +107,7 @@ class RelayView:
             return False
         self._records[record.peer_id] = record
         self._candidates[record.peer_id] = Candidate(record.peer_id, group, record.not_before_s)
-        return known is None or known.body != body or known.not_before_s != record.not_before_s
+        return known is None or _place(known) != _place(record)
 
     def _remove(self, peer_id: PeerId) -> bool:
         self._candidates.pop(peer_id, None)
@@ -116,3 +116,10 @@ class RelayView:
     def _touch(self) -> None:
         self.version += 1
         self._cache.clear()
+
+
+def _place(record: Record) -> tuple[object, ...]:
+    """What of a record decides about seats and dials; keys and loads change all the time and decide about neither."""
+    body = record.body
+    assert isinstance(body, PeerBody)
+    return body.addresses, body.roles, record.not_before_s

@@ -100,6 +100,91 @@ class RoomFollow(msgspec.Struct, frozen=True):
     since: int = 0
 
 
+class RoomSecure(msgspec.Struct, frozen=True):
+    """`room.secure` -> RoomInfo. `gb_month`: also set the budget for cover while a room is high-security."""
+
+    room: str
+    on: bool
+    gb_month: float | None = None
+
+
+class PriceAsk(msgspec.Struct, frozen=True):
+    """`room.price` -> Price: what high security would cost now, at `gb_month` or the budget that is set."""
+
+    room: str
+    gb_month: float | None = None
+
+
+class Price(msgspec.Struct, frozen=True):
+    """What high security costs: added delay of a message (median, 95 %), and data both ways. `possible`: mixes and
+    guards are there now; otherwise `why` is one sentence."""
+
+    room: str
+    added_ms_p50: float
+    added_ms_p95: float
+    gb_month: float
+    mb_hour: float
+    packets_per_s: float
+    mixes: int
+    possible: bool
+    why: str = ""
+
+
+class MemberRef(msgspec.Struct, frozen=True):
+    """`room.safety` -> Safety; `room.remove` -> RoomInfo. `member`: its id or the start of it."""
+
+    room: str
+    member: str
+
+
+class Safety(msgspec.Struct, frozen=True):
+    """The safety number of this person and one member: the same on both devices, or somebody sits in between.
+
+    `digits`: twelve groups of five. `words`: the same number as 24 words. `qr`: the text to show as a QR code.
+    """
+
+    room: str
+    member: str
+    digits: str
+    words: tuple[str, ...]
+    qr: str
+
+
+class RoomSendOpaque(msgspec.Struct, frozen=True):
+    """`room.send_opaque` -> Sent: bytes that the caller has encrypted itself. They reach members' callers as they are.
+
+    Each at most MAX_MESSAGE_BYTES. Waiting works as in `room.send`.
+    """
+
+    room: str
+    messages: tuple[bytes, ...]
+    wait: str = "stored"
+    wait_s: float = 60.0
+
+
+class ExposureAsk(msgspec.Struct, frozen=True):
+    """`exposure` -> Exposure: the ledger of today, or of `days_ago`."""
+
+    days_ago: int = 0
+
+
+class ExposureRole(msgspec.Struct, frozen=True):
+    """What one kind of peer could have learned of this device, from the links and frames that were really used."""
+
+    role: str
+    peers: int
+    learned: tuple[str, ...]
+    not_learned: tuple[str, ...]
+    counts: dict[str, int]
+
+
+class Exposure(msgspec.Struct, frozen=True):
+    """`exposure`."""
+
+    day_unix_s: float
+    roles: tuple[ExposureRole, ...]
+
+
 class InspectArgs(msgspec.Struct, frozen=True):
     """`inspect` -> Inspections. Either an own `room`, or a `tag` in hex; all saved epochs or one.
 
@@ -125,6 +210,7 @@ class RoomInfo(msgspec.Struct, frozen=True):
     created_unix_s: float
     left: bool = False
     waiting: bool = False
+    high_security: bool = False
 
 
 class Rooms(msgspec.Struct, frozen=True):
@@ -150,6 +236,7 @@ class MemberInfo(msgspec.Struct, frozen=True):
     confirmed: int
     heard_unix_s: float
     left: bool
+    secure: bool = False
 
 
 class Members(msgspec.Struct, frozen=True):
@@ -184,6 +271,7 @@ class MessageOut(msgspec.Struct, frozen=True):
     body: bytes
     unix_s: float
     delivery: str = ""
+    opaque: bool = False
 
 
 class Messages(msgspec.Struct, frozen=True):

@@ -27,6 +27,8 @@ LENGTH = struct.Struct(">I")
 ENVELOPE_HEADER = struct.Struct(">IB8sI16s")  # length, type, handle, expiry in unix seconds, msg_id
 ENVELOPE_HEADER_BYTES = ENVELOPE_HEADER.size  # 33
 ENVELOPE_FRAME_SIZES = frozenset(ENVELOPE_HEADER_BYTES + size for size in SIZES)
+PACKET_BYTES = 5_308  # a mix packet: Sphinx header 476, payload tag 32, payload 4,800 (mix/sphinx)
+CELL_DATA_BYTES = PACKET_BYTES - 7
 IDS_PER_FRAME = 4_000  # 64,000 bytes of ids: below MAX_FRAME_BYTES
 RECORDS_PER_FRAME = 32
 
@@ -48,6 +50,8 @@ class FrameType(enum.IntEnum):
     PING = 12
     PONG = 13
     BYE = 14
+    PACKET = 15
+    CELL = 16
 
 
 class Role(enum.IntEnum):
@@ -311,7 +315,63 @@ class Bye:
         return cls(TagHandle(reader.take(8)))
 
 
-ControlFrame = Open | Opened | Refused | Misdirected | Ack | Nack | Got | Have | Want | Pull | Ping | Pong | Bye
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """A mix packet: from a client to its guard, and between mixes."""
+
+    body: bytes = field(repr=False)
+
+    def encode(self) -> bytes:
+        return frame(FrameType.PACKET, self.body)
+
+    @classmethod
+    def decode(cls, reader: Reader) -> Packet:
+        return cls(reader.take(PACKET_BYTES))
+
+
+class CellKind(enum.IntEnum):
+    """What a cell carries. Below 16: between a client and its guard; from 16 on: one stream of a tunnel."""
+
+    IDLE = 0  # keeps the link; nothing else
+    REGISTER = 1  # client: packets for this recipient id (32) come to me
+    DELIVERY = 2  # guard: recipient 32, reply id 16, payload of a packet
+    ASK_RECORDS = 3  # client: relay records from position u32 on
+    RECORDS = 4  # guard: next position u32 (0: that was all), count8 x record blob16
+    CONNECT = 16  # client: open a stream to the relay with this peer id (32)
+    CONNECTED = 17
+    DATA = 18
+    CREDIT = 19  # bytes u32 that the other side may send on this stream in addition
+    CLOSE = 20  # code text8, empty for an orderly end
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Anything else between a client and its guard, as large as a packet: size says nothing of content."""
+
+    kind: CellKind
+    stream: int
+    data: bytes = field(repr=False)
+
+    def encode(self) -> bytes:
+        head = bytes((self.kind,)) + u32(self.stream) + u16(len(self.data))
+        return frame(FrameType.CELL, head + self.data + bytes(CELL_DATA_BYTES - len(self.data)))
+
+    @classmethod
+    def decode(cls, reader: Reader) -> Cell:
+        try:
+            kind = CellKind(reader.u8())
+        except ValueError:
+            raise MalformedFrame("cell") from None
+        stream, length = reader.u32(), reader.u16()
+        body = reader.take(CELL_DATA_BYTES)
+        if length > CELL_DATA_BYTES or body.count(0, length) != CELL_DATA_BYTES - length:
+            raise MalformedFrame("cell")
+        return cls(kind, stream, body[:length])
+
+
+ControlFrame = (
+    Open | Opened | Refused | Misdirected | Ack | Nack | Got | Have | Want | Pull | Ping | Pong | Bye | Packet | Cell
+)
 
 _DECODERS: dict[int, Callable[[Reader], ControlFrame]] = {
     FrameType.OPEN: Open.decode,
@@ -327,6 +387,8 @@ _DECODERS: dict[int, Callable[[Reader], ControlFrame]] = {
     FrameType.PING: Ping.decode,
     FrameType.PONG: Pong.decode,
     FrameType.BYE: Bye.decode,
+    FrameType.PACKET: Packet.decode,
+    FrameType.CELL: Cell.decode,
 }
 
 

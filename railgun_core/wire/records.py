@@ -106,6 +106,7 @@ class PeerBody:
     mix_key: bytes = b""
     token_key: bytes = b""
     admission: bytes = b""
+    mix_load: int = 0  # packets a second through this mix, as it measured itself, times ten
 
     def group(self, *, by_port: bool) -> Group | None:
         """The address group of this peer: that of its DHT address, which storers prove; None without one."""
@@ -123,6 +124,7 @@ class PeerBody:
                 blob8(self.mix_key),
                 blob8(self.token_key),
                 blob8(self.admission),
+                u16(self.mix_load),
             )
         )
 
@@ -138,9 +140,12 @@ class PeerBody:
         low, high = reader.u8(), reader.u8()
         introducers = tuple(PeerId(reader.take(32)) for _ in range(reader.count(MAX_INTRODUCERS)))
         mix_key, token_key, admission = reader.blob8(32), reader.blob8(32), reader.blob8(200)
+        mix_load = reader.u16()
         if len(mix_key) not in (0, 32) or len(token_key) not in (0, 32) or low > high:
             raise MalformedFrame("peer")
-        return cls(addresses, PeerRole(roles), software, low, high, introducers, mix_key, token_key, admission)
+        return cls(
+            addresses, PeerRole(roles), software, low, high, introducers, mix_key, token_key, admission, mix_load
+        )
 
 
 @dataclass(frozen=True, slots=True)
