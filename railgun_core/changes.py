@@ -38,6 +38,7 @@ class RoomPut:
     member_seed: bytes = field(repr=False)
     created_s: float
     membership: Membership
+    secure: bool = False  # high security: sends through mixes, receives through guards
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ class MemberPut:
     baseline: int
     membership: Membership
     heard_s: float
+    secure: bool = False  # this member says the room is a high-security one
+    key: bytes = b""  # the public member key; b"" while it is not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,7 @@ class Item:
     parts: int
     body: bytes = field(repr=False)
     at_s: float = 0.0
+    opaque: bool = False  # ciphertext of another messenger: handed on as it came, never shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,3 +264,4 @@ class Message:
     body: bytes = field(repr=False)
     at_s: float
     delivery: Delivery | None  # None for others' messages
+    opaque: bool = False
