@@ -98,7 +98,7 @@ class Duty:
                 session.stored = session.marks.popleft()[0]
             if session.acked != (session.taken, session.stored):
                 session.acked = (session.taken, session.stored)
-                ack = Ack(self.handle, session.taken, session.stored, self._held(), len(self.committee.seats))
+                ack = Ack(self.handle, session.taken, session.stored, self.held, len(self.committee.seats))
                 effects.append(Send(session.link, (ack.encode(),)))
         return effects
 
@@ -140,5 +140,7 @@ class Duty:
             relayed_bytes=self.relayed_bytes,
         )
 
-    def _held(self) -> int:
+    @property
+    def held(self) -> int:
+        """How many seats hold everything up to the frontier."""
         return 1 + sum(1 for r in self.replicas.values() if r.open and r.held >= self.frontier)

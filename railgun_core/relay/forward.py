@@ -152,6 +152,26 @@ def from_replica(duty: Duty, session: ReplicaSession, batch: FrameBatch, index: 
     return index
 
 
+def from_post(duty: Duty, msg_id: MsgId, frame: bytes, out: list[Effect]) -> bool:
+    """Take in one envelope that came without a session; False when the spool is full."""
+    spool = duty.spool
+    known = msg_id in spool.frames
+    if not known:
+        if len(frame) > spool.max_bytes - spool.held_bytes:
+            return False
+        spool.frames[msg_id] = (frame, 0, len(frame))
+        spool.order.append(msg_id)
+        _account(duty, len(frame), 1)
+    run = _Run(frame)
+    run.add(0, len(frame))
+    run.cut()
+    duty.published.append(msg_id)
+    if not known and not spool.was_pushed_before(msg_id):
+        _push(duty, run, None, out)
+    _replicate(duty, tuple(run.chunks), 1, out)
+    return True
+
+
 def _account(duty: Duty, taken_bytes: int, envelopes: int) -> None:
     duty.spool.held_bytes += taken_bytes
     duty.envelopes += envelopes

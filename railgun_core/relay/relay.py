@@ -21,8 +21,9 @@ from railgun_core.committee.view import RelayView
 from railgun_core.events import Effect, Hangup, SaveSoon, Send
 from railgun_core.relay.duty import IDS_PER_WANT, Duty, RelayLimits
 from railgun_core.relay.fellows import Fellows
-from railgun_core.relay.forward import from_member, from_replica
+from railgun_core.relay.forward import from_member, from_post, from_replica
 from railgun_core.relay.opening import refusal_of
+from railgun_core.relay.posts import Answer, Posts, refusal_of_post
 from railgun_core.relay.ratelimit import TokenBucket
 from railgun_core.relay.sessions import MemberSession, ReplicaSession
 from railgun_core.relay.spool import Spool
@@ -47,6 +48,7 @@ from railgun_core.wire.frames import (
     Want,
     decode_control,
 )
+from railgun_core.wire.posts import Post, PostAnswer, PostStatus
 
 Session = MemberSession | ReplicaSession
 SAVE_IDS_AFTER_S = 1.0
@@ -89,6 +91,7 @@ class Relay:
         self.rotations = 0
         self._retired_totals = (0, 0)
         self._held_bytes = 0  # in the spools of all duties
+        self._posts = Posts(rate_per_s=limits.rate_per_s, burst=limits.burst)
         self.timers: Timers[tuple[str, TagHandle]] = Timers()
 
     def restore(self, replay: Iterable[ReplayAdd]) -> None:
@@ -179,14 +182,22 @@ class Relay:
 
     def _after_envelopes(self, duty: Duty, session: Session, now: Instant, out: list[Effect]) -> None:
         if isinstance(session, MemberSession):
-            moved = duty.advance_frontier()
-            out += duty.acks(duty.waiting_sessions() if moved else (session,))
-            out += duty.acks((session,)) if moved else ()
+            self._advance(duty, now, out)
+            out += duty.acks((session,))
         else:
             out.append(Send(session.link, (Got(duty.handle, session.received).encode(),)))
             self._ask_missing(duty, session, out)
+        self._note_arrivals(duty, now)
+
+    def _note_arrivals(self, duty: Duty, now: Instant) -> None:
         self._plan_announcement(duty, now)
         self.timers.set_earlier(("ids", duty.handle), now.mono_s + SAVE_IDS_AFTER_S)
+
+    def _advance(self, duty: Duty, now: Instant, out: list[Effect]) -> None:
+        """Tell whoever waits how far a majority has come."""
+        if duty.advance_frontier():
+            out += duty.acks(duty.waiting_sessions())
+            self._posts.settle(duty, now, out)
 
     def _control(self, state: _LinkState, link: LinkId, frame: ControlFrame, now: Instant, out: list[Effect]) -> None:
         if isinstance(frame, Open):
@@ -202,7 +213,7 @@ class Relay:
         duty, session = found
         match frame:
             case Got():
-                self._got(duty, session, frame.count, out)
+                self._got(duty, session, frame.count, now, out)
             case Pull():
                 out.append(Send(link, duty.haves(frame.position)))
             case Want():
@@ -223,6 +234,39 @@ class Relay:
                 self.timers.set_earlier(("fellows", duty.handle), now.mono_s + SEEK_FELLOWS_EVERY_S)
             case _:
                 pass
+
+    # ------------------------------------------------------------ posts
+
+    def posted(self, post: Post, answer: Answer, now: Instant, out: list[Effect]) -> None:
+        """An envelope that came through the mixnet: taken in like a publication, answered once."""
+        code = refusal_of_post(post, self._clock, now)
+        duty = None if code is not None else self._duty_of(post, now, out)
+        if duty is None:
+            code = code or Refusal.NOT_SERVING
+        elif not self._posts.admits(duty, now):
+            code = Refusal.RATE
+        else:
+            before_bytes = duty.spool.held_bytes
+            duty.spool.max_bytes = before_bytes + self.limits.spool_bytes - self._held_bytes
+            if not from_post(duty, post.msg_id, post.frame, out):
+                code = Refusal.FULL
+            self._held_bytes += duty.spool.held_bytes - before_bytes
+        if code is not None or duty is None:
+            answer(PostAnswer(PostStatus.REFUSED, code), now, out)
+            return
+        self._advance(duty, now, out)
+        self._posts.wait(duty, answer, now, out)
+        self._note_arrivals(duty, now)
+
+    def _duty_of(self, post: Post, now: Instant, out: list[Effect]) -> Duty | None:
+        """The duty that a post is for; it begins here when this relay sees itself in the committee."""
+        known = self.duties.get(TagHandle(post.tag[:8]))
+        if known is not None:
+            return known if (known.tag, known.epoch) == (post.tag, post.epoch) else None
+        committee = self._view.committee(post.tag, post.epoch, size=self._size, clock=self._clock)
+        if committee.seat_of(self._own) is None or len(self.duties) >= self.limits.duties:
+            return None
+        return self._begin(committee, now, out)
 
     # ------------------------------------------------------------ sessions
 
@@ -349,13 +393,12 @@ class Relay:
         if wanted:
             out.append(Send(session.link, (Want(duty.handle, wanted).encode(),)))
 
-    def _got(self, duty: Duty, session: Session, count: int, out: list[Effect]) -> None:
+    def _got(self, duty: Duty, session: Session, count: int, now: Instant, out: list[Effect]) -> None:
         if isinstance(session, MemberSession):
             session.confirmed = min(count, session.delivered)
             return
         session.confirm(count)
-        if duty.advance_frontier():
-            out += duty.acks(duty.waiting_sessions())
+        self._advance(duty, now, out)
 
     def _give(self, duty: Duty, session: Session, frame: Want, out: list[Effect]) -> None:
         frames = duty.wanted_frames(frame.ids)
@@ -441,6 +484,7 @@ class Relay:
 
     def _retire(self, duty: Duty, out: list[Effect]) -> None:
         del self.duties[duty.handle]
+        self._posts.retire(duty)
         self._held_bytes -= duty.spool.held_bytes
         envelopes, relayed_bytes = self._retired_totals
         self._retired_totals = (envelopes + duty.envelopes, relayed_bytes + duty.relayed_bytes)

@@ -12,8 +12,11 @@ from railgun_core.changes import Item, Membership
 from railgun_core.rooms.content import Entry, Mood, Sync, encode_item, encode_sync
 from railgun_core.rooms.invite import Invite
 from railgun_core.wire.frames import (
+    PACKET_BYTES,
     Ack,
     Bye,
+    Cell,
+    CellKind,
     ControlFrame,
     Got,
     Have,
@@ -21,6 +24,7 @@ from railgun_core.wire.frames import (
     Nack,
     Open,
     Opened,
+    Packet,
     Ping,
     Pong,
     Pull,
@@ -63,6 +67,8 @@ FRAMES: dict[str, st.SearchStrategy[ControlFrame]] = {
     "Ping": st.builds(Ping, U64),
     "Pong": st.builds(Pong, U64),
     "Bye": st.builds(Bye, HANDLES),
+    "Packet": st.builds(Packet, st.integers(0, 255).map(lambda n: bytes((n,)) * PACKET_BYTES)),
+    "Cell": st.builds(Cell, st.sampled_from(CellKind), U32, st.binary(max_size=300)),
 }
 ANY_FRAME = st.one_of(*FRAMES.values())
 
@@ -79,6 +85,7 @@ PEER_BODIES = st.builds(
     KEYS,
     KEYS,
     st.binary(max_size=200),
+    U16,
 )
 ANNOUNCEMENTS = st.builds(AnnouncementBody, TAGS, U64, U8, U16, st.lists(PEER_IDS, max_size=10).map(tuple))
 
@@ -133,6 +140,8 @@ def frame_samples() -> dict[str, tuple[bytes, ...]]:
         (Ping(1),),
         (Pong(2**64 - 1),),
         (Bye(handle),),
+        (Packet(bytes(range(256)) * 20 + bytes(188)),),
+        (Cell(CellKind.DATA, 7, b"data"), Cell(CellKind.IDLE, 0, b"")),
     )
     return {type(group[0]).__name__: tuple(frame.encode() for frame in group) for group in samples}
 
@@ -155,6 +164,7 @@ def record_samples() -> tuple[Record, ...]:
         b"m" * 32,
         b"k" * 32,
         b"proof" * 10,
+        310,
     )
     bodies = (
         PeerBody((), PeerRole(0), "", 1, 1),

@@ -26,7 +26,7 @@ def test_every_field_is_declared_once_with_help_and_a_valid_default(tmp_path: Pa
 def test_the_defaults_are_those_of_the_protocol(tmp_path: Path) -> None:
     config = load_config(tmp_path)
     assert (config.epoch_s, config.overlap_s, config.committee_size, config.puzzle_bits) == (600, 120, 5, 14)
-    assert (config.mode, config.transports, config.roles) == ("p2p", ("tls", "quic"), ("relay",))
+    assert (config.mode, config.transports, config.roles) == ("p2p", ("tls", "quic"), ("relay", "mix"))
     assert (config.listen, config.bootstrap) == (HostPort("0.0.0.0", 0), ())
 
 
@@ -60,7 +60,10 @@ def test_a_wrong_value_is_not_saved(tmp_path: Path) -> None:
     [
         ("mode", "hybrid", "--mode hybrid is not in this version; it knows p2p, full."),
         ("mode", "star", "--mode knows p2p, full, not 'star'."),
-        ("roles", "relay,mix", "--roles mix is not in this version; it knows relay, bootstrap."),
+        ("roles", "relay,turn", "--roles turn is not in this version; it knows relay, mix, bootstrap."),
+        ("secure_gb_month", 0, "--secure-gb-month must be 0.1 to 10,000 GB/month, not 0."),
+        ("cover_gb_month", "much", "--cover-gb-month must be a number, not 'much'."),
+        ("cover_gb_month", "inf", "--cover-gb-month must be a number, not 'inf'."),
         ("transports", "webrtc", "--transport webrtc is not in this version; it knows quic, tls."),
         ("transports", "", "--transport needs at least one of quic, tls."),
         ("epoch_s", 1, "--epoch-s must be 2 to 86,400 s, not 1."),

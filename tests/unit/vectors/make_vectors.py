@@ -205,7 +205,7 @@ def records() -> list[dict[str, Any]]:
     address = b"\x02" + b"\x04" + bytes((127, 1, 2, 3)) + struct.pack(">H", 4101)
     introducer = some_bytes("introducer")
     peer_body = b"\x01" + address + struct.pack(">H", 1 | 4) + b"\x05" + b"0.1.0" + b"\x01\x01" + b"\x01" + introducer
-    peer_body += b"\x20" + some_bytes("mix key") + b"\x00" + b"\x03abc"
+    peer_body += b"\x20" + some_bytes("mix key") + b"\x00" + b"\x03abc" + struct.pack(">H", 425)
     tag, roster = some_bytes("a tag"), [some_bytes(f"relay {n}") for n in range(2)]
     seat_body = tag + struct.pack(">QBH", 3_000_000, 4, 17) + b"\x02" + b"".join(roster)
     rows = []
@@ -263,6 +263,8 @@ def frames() -> dict[str, str]:
         "PING": frame(12, struct.pack(">Q", 15)),
         "PONG": frame(13, struct.pack(">Q", 16)),
         "BYE": frame(14, handle),
+        "PACKET": frame(15, some_bytes("packet", 5_308)),
+        "CELL": frame(16, b"\x12" + struct.pack(">IH", 7, 3) + b"abc" + bytes(5_298)),
     }
 
 

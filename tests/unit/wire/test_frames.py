@@ -13,13 +13,17 @@ from hypothesis import strategies as st
 from railgun_core.base.errors import MalformedFrame
 from railgun_core.base.ids import MsgId, Tag, TagHandle
 from railgun_core.wire.frames import (
+    CELL_DATA_BYTES,
     ENVELOPE_FRAME_SIZES,
     IDS_PER_FRAME,
     LENGTH,
     MAX_FRAME_BYTES,
+    PACKET_BYTES,
     RECORDS_PER_FRAME,
     Ack,
     Bye,
+    Cell,
+    CellKind,
     ControlFrame,
     FrameSplitter,
     FrameType,
@@ -29,6 +33,7 @@ from railgun_core.wire.frames import (
     Nack,
     Open,
     Opened,
+    Packet,
     Ping,
     Pong,
     Pull,
@@ -64,6 +69,8 @@ GOLDEN: dict[str, ControlFrame] = {
     "PING": Ping(15),
     "PONG": Pong(16),
     "BYE": Bye(HANDLE),
+    "PACKET": Packet(some_bytes("packet", PACKET_BYTES)),
+    "CELL": Cell(CellKind.DATA, 7, b"abc"),
 }
 
 
@@ -129,6 +136,19 @@ def test_the_fullest_frames_fit_the_limit() -> None:
         assert len(full.encode()) <= MAX_FRAME_BYTES
         assert decoded(full.encode()) == full
     assert max(ENVELOPE_FRAME_SIZES) == 65_569 <= MAX_FRAME_BYTES
+
+
+def test_packets_and_cells_of_any_content_have_one_size() -> None:
+    cells = [Cell(kind, 1, bytes(range(length))) for kind in CellKind for length in (0, 1, 255)]
+    sizes = {len(cell.encode()) for cell in (*cells, Cell(CellKind.DATA, 2**32 - 1, b"x" * CELL_DATA_BYTES))}
+    assert sizes == {len(Packet(bytes(PACKET_BYTES)).encode())} == {5 + PACKET_BYTES}
+
+
+def test_a_cell_with_anything_in_its_padding_is_refused() -> None:
+    data = Cell(CellKind.DATA, 7, b"abc").encode()
+    for at in (5 + 7 + 3, len(data) - 1):
+        with pytest.raises(MalformedFrame):
+            decoded(data[:at] + b"\x01" + data[at + 1 :])
 
 
 def test_counts_above_their_limit_are_refused() -> None:

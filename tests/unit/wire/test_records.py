@@ -45,6 +45,7 @@ GOLDEN: dict[int, PeerBody | AnnouncementBody] = {
         some_bytes("mix key"),
         b"",
         b"abc",
+        425,
     ),
     RecordKind.ANNOUNCEMENT: AnnouncementBody(
         Tag(some_bytes("a tag")), 3_000_000, 4, 17, tuple(PeerId(some_bytes(f"relay {n}")) for n in range(2))
@@ -105,7 +106,7 @@ def head(kind: int, *, suite: int = 1) -> bytes:
     return bytes((suite, kind)) + ME.public_key + bytes(24)
 
 
-SMALLEST = b"\x00" + b"\x00\x00" + b"\x00" + b"\x01\x01" + b"\x00" + b"\x00\x00\x00"
+SMALLEST = b"\x00" + b"\x00\x00" + b"\x00" + b"\x01\x01" + b"\x00" + b"\x00\x00\x00" + b"\x00\x00"
 MALFORMED = {
     "another suite": head(1, suite=2) + SMALLEST,
     "an unknown kind": head(2) + SMALLEST,
@@ -121,10 +122,10 @@ MALFORMED = {
     "software beyond ASCII": head(1) + b"\x00\x00\x00" + b"\x02" + "é".encode() + SMALLEST[4:],
     "software with an escape character": head(1) + b"\x00\x00\x00" + b"\x02\x1b[" + SMALLEST[4:],
     "a protocol range backwards": head(1) + b"\x00\x00\x00\x00" + b"\x02\x01" + SMALLEST[6:],
-    "four introducers": head(1) + SMALLEST[:6] + b"\x04" + bytes(128) + b"\x00\x00\x00",
-    "a mix key of 31 bytes": head(1) + SMALLEST[:7] + b"\x1f" + bytes(31) + b"\x00\x00",
-    "a token key of 33 bytes": head(1) + SMALLEST[:8] + b"\x21" + bytes(33) + b"\x00",
-    "a proof of 201 bytes": head(1) + SMALLEST[:9] + b"\xc9" + bytes(201),
+    "four introducers": head(1) + SMALLEST[:6] + b"\x04" + bytes(128) + b"\x00\x00\x00\x00\x00",
+    "a mix key of 31 bytes": head(1) + SMALLEST[:7] + b"\x1f" + bytes(31) + bytes(4),
+    "a token key of 33 bytes": head(1) + SMALLEST[:8] + b"\x21" + bytes(33) + bytes(3),
+    "a proof of 201 bytes": head(1) + SMALLEST[:9] + b"\xc9" + bytes(203),
     "a roster of eleven": head(4) + bytes(32 + 8 + 1 + 2) + b"\x0b" + bytes(11 * 32),
 }
 
