@@ -6,20 +6,19 @@ goes to both epochs. It is stored when one relay says that a majority of its com
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from railgun_core.base.clock import Instant
-from railgun_core.base.ids import LinkId, MsgId, PeerId
+from railgun_core.base.ids import LinkId, PeerId
 from railgun_core.changes import Delivery, Item
-from railgun_core.events import Effect, FetchItems, Measured, Moved, SaveSoon, Send
-from railgun_core.rooms.content import encode_item, size_for
+from railgun_core.events import Effect, FetchItems, Measured, Send
+from railgun_core.rooms.content import encode_item
 from railgun_core.rooms.lane import Lane
 from railgun_core.rooms.outbox import Placement
+from railgun_core.rooms.progress import report
 from railgun_core.rooms.room import Room, RoomContext
+from railgun_core.rooms.sealing import envelope
 from railgun_core.rooms.session import RelaySession, Sent
 from railgun_core.status import DutyState
-from railgun_core.wire.envelope import seal
-from railgun_core.wire.frames import Ack, Nack, Refusal, envelope_frame
+from railgun_core.wire.frames import Ack, Nack, Refusal
 
 RETRY_EVERY_S = 0.25
 STORE_ELSEWHERE_AFTER_S = 2.0  # taken, but no majority yet: ask another relay to replicate it too
@@ -74,14 +73,6 @@ def place(
 def flush(chunks: Chunks, out: list[Effect]) -> None:
     """One Send per link."""
     out += [Send(link, frames) for link, frames in chunks.items()]
-
-
-def envelope(lane: Lane, content: bytes, msg_id: MsgId, context: RoomContext) -> bytes:
-    """A sealed envelope frame for a lane; its id is remembered, so that its echo is known."""
-    lane.seen.add(msg_id)
-    sealed = seal(content, lane.keys.seal, size=size_for(content), rng=context.rng)
-    expiry_s = int(context.clock.retire_s(lane.epoch)) + 1
-    return envelope_frame(lane.handle, expiry_s=expiry_s, msg_id=msg_id, envelope=sealed)
 
 
 def acked(
@@ -146,14 +137,6 @@ def retry(room: Room, context: RoomContext, now: Instant, out: list[Effect]) -> 
     flush(chunks, out)
     if room.outbox.placed:
         context.wake("retry", room.id, now.mono_s + RETRY_EVERY_S)
-
-
-def report(room: Room, seqs: Iterable[int], delivery: Delivery, epoch: int, out: list[Effect]) -> None:
-    """Tell the store and whoever waits that items have come further."""
-    marks = room.outbox.marks(seqs, delivery, epoch)
-    if marks:
-        out.append(SaveSoon(tuple(marks)))
-        out += [Moved(room.id, mark.first, mark.last, delivery) for mark in marks]
 
 
 def _second_relay(lane: Lane, placement: Placement, slow: set[PeerId], now: Instant) -> RelaySession | None:

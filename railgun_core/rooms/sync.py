@@ -14,8 +14,9 @@ from railgun_core.events import Effect, FetchItems, Noticed, Send, Welcomed
 from railgun_core.rooms.content import Entry, Mood, Sync, encode_sync
 from railgun_core.rooms.inbox import Inbox
 from railgun_core.rooms.outbox import RESEND_AFTER_S
-from railgun_core.rooms.publish import envelope, report
+from railgun_core.rooms.progress import report
 from railgun_core.rooms.room import Room, RoomContext, save
+from railgun_core.rooms.sealing import envelope
 from railgun_core.rooms.session import Sent
 
 SYNC_AFTER_S = 0.5  # news is collected this long; more in large rooms, so that receipts stay a small share
