@@ -7,8 +7,13 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
+from typing import Final
 
 from railgun_core.base.ids import MemberId, RoomId, Tag
+
+RESTORED_BACKUP: Final = "restored-backup"
+"""The setting that is there while `StoredState.restored_backup` is true. `SettingPut(RESTORED_BACKUP, None)`, in the
+same Save as the new keys, settles it."""
 
 
 class Delivery(enum.IntEnum):
@@ -251,7 +256,7 @@ class StoredState:
     replay: tuple[ReplayAdd, ...]
     secrets: tuple[SecretPut, ...] = ()  # of this device
     mix_tags: tuple[MixTagsAdd, ...] = ()
-    restored_backup: bool = False  # the database is older than the key file beside it
+    restored_backup: bool = False  # the database is older than the mark file beside it; see RESTORED_BACKUP
 
 
 @dataclass(frozen=True, slots=True)

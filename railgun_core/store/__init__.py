@@ -1,1 +1,1 @@
-"""Everything on disk: SQLite through SQLAlchemy Core, one writer thread, and the identity key file."""
+"""Everything on disk: SQLite through SQLAlchemy Core, one writer thread, and the key files."""

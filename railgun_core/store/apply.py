@@ -1,7 +1,7 @@
 """Changes as statements: what one transaction does.
 
 Changes of one kind that follow each other go to SQLite as one `executemany`; the order between kinds is kept. Every
-row is written with its checksum. Nothing here commits.
+row is written with its checksum, secrets are sealed first. Nothing here commits.
 """
 
 from __future__ import annotations
@@ -20,32 +20,40 @@ from railgun_core.changes import (
     CommitteePut,
     Delivery,
     DutyPut,
+    ExposurePut,
     ItemsAdd,
     MemberPut,
+    MixTagsAdd,
+    MixTagsDrop,
     OutboxMark,
     PeerPut,
     ReplayAdd,
     ReplayDrop,
     RoomPut,
+    SecretPut,
     SettingPut,
     TrafficAdd,
 )
 from railgun_core.store.schema import (
     COMMITTEES,
     DUTIES,
+    EXPOSURE,
     ITEMS,
     MEMBERS,
+    MIX_TAGS,
     NO_ROOM,
     OUTBOX,
     PEERS,
     REPLAY,
     ROOMS,
+    SECRETS,
     SETTINGS,
     STREAMS,
     TRAFFIC,
     Value,
     summed,
 )
+from railgun_core.store.vault import Vault
 
 C = TypeVar("C")
 _Rows = list[dict[str, Value]]
@@ -75,6 +83,9 @@ _PUT_SETTING: Final = _replace(SETTINGS, "name")
 _ADD_ITEMS: Final = insert(ITEMS).on_conflict_do_nothing(index_elements=["room", "sender", "seq"])
 _ADD_OUTBOX: Final = insert(OUTBOX).on_conflict_do_nothing(index_elements=["room", "seq"])
 _ADD_REPLAY: Final = insert(REPLAY)
+_ADD_MIX_TAGS: Final = insert(MIX_TAGS)
+_PUT_SECRET: Final = _replace(SECRETS, "room", "name")
+_PUT_EXPOSURE: Final = _replace(EXPOSURE, "day", "role", "what")
 _ADD_TRAFFIC: Final = _add_traffic()
 
 _IN_RANGE: Final = (
@@ -95,10 +106,15 @@ _MARK: Final = (
 _DELIVERED: Final = delete(OUTBOX).where(*_IN_RANGE)
 
 
-def apply_changes(connection: Connection, changes: Iterable[Change]) -> None:
+def apply_changes(connection: Connection, vault: Vault, changes: Iterable[Change]) -> None:
     """Carry out `changes` in order, inside the transaction that is open on `connection`."""
     for kind, same in itertools.groupby(changes, type):
-        _APPLY[kind](connection, list(same))
+        if kind is RoomPut:
+            _put_rooms(connection, vault, [c for c in same if isinstance(c, RoomPut)])
+        elif kind is SecretPut:
+            _put_secrets(connection, vault, [c for c in same if isinstance(c, SecretPut)])
+        else:
+            _APPLY[kind](connection, list(same))
 
 
 def rows_of(changes: Sequence[Change]) -> int:
@@ -111,16 +127,17 @@ def has_own_items(changes: Sequence[Change]) -> bool:
     return any(isinstance(c, ItemsAdd) and c.own for c in changes)
 
 
-def _put_rooms(connection: Connection, puts: list[RoomPut]) -> None:
+def _put_rooms(connection: Connection, vault: Vault, puts: list[RoomPut]) -> None:
     rows: _Rows = [
         summed(
             ROOMS,
             room=p.room,
             name=p.name,
-            root=p.root,
-            member_seed=p.member_seed,
+            root=vault.seal(p.root, table="rooms", room=p.room, name="root"),
+            member_seed=vault.seal(p.member_seed, table="rooms", room=p.room, name="member_seed"),
             created_s=float(p.created_s),
             membership=int(p.membership),
+            secure=int(p.secure),
         )
         for p in puts
     ]
@@ -138,6 +155,8 @@ def _put_members(connection: Connection, puts: list[MemberPut]) -> None:
             baseline=p.baseline,
             membership=int(p.membership),
             heard_s=float(p.heard_s),
+            secure=int(p.secure),
+            key=p.key,
         )
         for p in puts
     ]
@@ -157,6 +176,7 @@ def _add_items(connection: Connection, adds: list[ItemsAdd]) -> None:
                 part=i.part,
                 parts=i.parts,
                 own=int(own),
+                opaque=int(i.opaque),
                 at_s=float(i.at_s),
                 body=i.body,
             )
@@ -280,6 +300,33 @@ def _put_settings(connection: Connection, puts: list[SettingPut]) -> None:
             connection.execute(_PUT_SETTING, [summed(SETTINGS, name=put.name, value=put.value)])
 
 
+def _put_secrets(connection: Connection, vault: Vault, puts: list[SecretPut]) -> None:
+    last = {(p.room, p.name): p.value for p in puts}  # the last word counts: what it replaces is not even sealed
+    gone = [(room, name) for (room, name), value in last.items() if value is None]
+    for room, name in gone:
+        connection.execute(delete(SECRETS).where(SECRETS.c.room == room, SECRETS.c.name == name))
+    rows: _Rows = [
+        summed(SECRETS, room=room, name=name, value=vault.seal(value, table="secrets", room=room, name=name))
+        for (room, name), value in last.items()
+        if value is not None
+    ]
+    if rows:
+        connection.execute(_PUT_SECRET, rows)
+
+
+def _add_mix_tags(connection: Connection, adds: list[MixTagsAdd]) -> None:
+    connection.execute(_ADD_MIX_TAGS, [summed(MIX_TAGS, period=a.period, tags=a.tags) for a in adds])
+
+
+def _drop_mix_tags(connection: Connection, drops: list[MixTagsDrop]) -> None:
+    connection.execute(delete(MIX_TAGS).where(MIX_TAGS.c.period < max(d.before_period for d in drops)))
+
+
+def _put_exposure(connection: Connection, puts: list[ExposurePut]) -> None:
+    rows: _Rows = [summed(EXPOSURE, day=p.day, role=p.role, what=p.what, count=p.count) for p in puts]
+    connection.execute(_PUT_EXPOSURE, rows)
+
+
 def _entry(
     kind: type[C], carry_out: Callable[[Connection, list[C]], None]
 ) -> tuple[type[Change], Callable[[Connection, list[Change]], None]]:
@@ -288,7 +335,6 @@ def _entry(
 
 _APPLY: Final = dict(
     (
-        _entry(RoomPut, _put_rooms),
         _entry(MemberPut, _put_members),
         _entry(ItemsAdd, _add_items),
         _entry(OutboxMark, _mark_outbox),
@@ -299,5 +345,8 @@ _APPLY: Final = dict(
         _entry(TrafficAdd, _add_traffic_rows),
         _entry(PeerPut, _put_peers),
         _entry(SettingPut, _put_settings),
+        _entry(MixTagsAdd, _add_mix_tags),
+        _entry(MixTagsDrop, _drop_mix_tags),
+        _entry(ExposurePut, _put_exposure),
     )
 )

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from railgun_core.store.connections import connect
-from railgun_core.store.schema import APPLICATION_ID, FORMAT, SUMMED, row_crc
+from railgun_core.store.schema import APPLICATION_ID, FORMAT, REVISION, SUMMED, SUMMED_BEFORE, row_crc
+from railgun_core.store.vault import KEY_MARK
 
 DEFINITIONS: Final = "SELECT type, name, tbl_name, ifnull(sql, '') FROM sqlite_master ORDER BY type, name"
 SCHEMA_MARK: Final = "definitions"
@@ -67,14 +68,14 @@ def probe(path: Path) -> Probe:
         return Probe(application_id, format_, revision)
 
 
-def find_damage(path: Path) -> str | None:
-    """What is wrong with the file, in a few words; None if all of it is as it was written."""
+def find_damage(path: Path, *, revision: str = REVISION) -> str | None:
+    """What is wrong with a file of this revision, in a few words; None if all of it is as it was written."""
     try:
         link = connect(path)
     except sqlite3.DatabaseError:
         return "it cannot be opened"
     try:
-        return _header(path) or _structure(link) or _definitions(link) or _rows(link)
+        return _header(path) or _structure(link) or _definitions(link) or _rows(link, revision)
     except (sqlite3.DatabaseError, UnicodeError, OverflowError) as error:
         if _is_environment(error):
             raise
@@ -122,8 +123,15 @@ def _definitions(link: sqlite3.Connection) -> str | None:
     return None if sound else "its table definitions are not what was written"
 
 
-def _rows(link: sqlite3.Connection) -> str | None:
-    for name, columns in SUMMED.items():
+def key_mark(path: Path) -> int | None:
+    """Which key the secrets of a sound database are sealed with. Changes nothing."""
+    with untouched(path) as link:
+        found = link.execute("SELECT value FROM marks WHERE name = ?", (KEY_MARK,)).fetchone()
+        return int(found[0]) if found else None
+
+
+def _rows(link: sqlite3.Connection, revision: str) -> str | None:
+    for name, columns in SUMMED_BEFORE.get(revision, SUMMED).items():
         for row in link.execute(f"SELECT crc, {', '.join(columns)} FROM {name}"):
             if any(value is None for value in row) or row_crc(*row[1:]) != row[0]:
                 return "a row is not what was written"

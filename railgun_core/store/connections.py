@@ -7,6 +7,7 @@ and "PRAGMA Statements".
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +29,17 @@ def connect(path: Path) -> sqlite3.Connection:
     link = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
     link.create_function("row_crc", -1, row_crc, deterministic=True)
     return link
+
+
+def empty_wal(path: Path) -> None:
+    """Move what is in the write-ahead log into the database and cut the log to nothing.
+
+    Rows that were replaced stand in the log until then: old ratchet states among them. Nothing is done if somebody
+    reads at this moment, or if the disk refuses: there is a next time.
+    """
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(connect(path)) as link:
+        link.execute("PRAGMA secure_delete=ON")
+        link.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
 
 def _prepare_writer(link: sqlite3.Connection) -> None:

@@ -53,6 +53,11 @@ class DataDir:
         """Where the identity key is."""
         return self.path / "identity.key"
 
+    @property
+    def store_key(self) -> Path:
+        """Where the key of the database's secrets is."""
+        return self.path / "store.key"
+
     def close(self) -> None:
         """Release the lock. Idempotent."""
         if self._handle is not None:

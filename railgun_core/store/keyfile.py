@@ -1,7 +1,8 @@
-"""The identity key: 32 bytes in a file of their own, outside the database.
+"""A key that must outlive the database: 32 bytes in a file of their own. `identity.key`, `store.key`.
 
 The file appears whole or not at all (written aside, synced, then linked into place) and is never replaced: who loses
-this key is somebody else. It must be a plain file that only its owner can read; anything else is refused and said.
+the identity key is somebody else, who loses the store key has lost the secrets of the database. It must be a plain
+file that only its owner can read; anything else is refused and said.
 """
 
 from __future__ import annotations
@@ -118,4 +119,4 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _unusable(path: Path, why: str) -> EnvironmentFailure:
-    return EnvironmentFailure(f"The identity key file {path.name} {why}.", code="key-unusable")
+    return EnvironmentFailure(f"The {path.stem} key file {path.name} {why}.", code="key-unusable")

@@ -15,19 +15,24 @@ from typing import assert_never
 from railgun_core.base.errors import EnvironmentFailure
 from railgun_core.base.ids import MemberId, RoomId, Tag
 from railgun_core.changes import (
+    RESTORED_BACKUP,
     Change,
     CommitteePut,
     Delivery,
     DutyPut,
+    ExposurePut,
     Item,
     ItemsAdd,
     MemberPut,
     Message,
+    MixTagsAdd,
+    MixTagsDrop,
     OutboxMark,
     PeerPut,
     ReplayAdd,
     ReplayDrop,
     RoomPut,
+    SecretPut,
     SettingPut,
     StoredRoom,
     StoredState,
@@ -35,7 +40,7 @@ from railgun_core.changes import (
 )
 from railgun_core.store.conversation import Place, Whole, compressed, whole_messages
 from railgun_core.store.failures import disk_full
-from railgun_core.store.removal import PEERS_KEPT
+from railgun_core.store.removal import HOURS_A_DAY, PEERS_KEPT
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +109,8 @@ class _Conversation:
             done = (Delivery.DELIVERED, 0)
             delivery = min(self.outbox.get(part.item.seq, done)[0] for part in parts)
         body = b"".join(part.item.body for part in parts)
-        return Message(whole.position, whole.sender, whole.last_seq, body, last.item.at_s, delivery)
+        opaque = any(part.item.opaque for part in parts)
+        return Message(whole.position, whole.sender, whole.last_seq, body, last.item.at_s, delivery, opaque)
 
 
 @dataclass(slots=True)
@@ -118,6 +124,9 @@ class _Tables:
     traffic: dict[int, TrafficAdd] = field(default_factory=dict)
     peers: dict[bytes, PeerPut] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
+    secrets: dict[tuple[RoomId, str], SecretPut] = field(default_factory=dict)
+    mix_tags: dict[int, list[bytes]] = field(default_factory=dict)
+    exposure: dict[tuple[int, str, str], ExposurePut] = field(default_factory=dict)
     last_position: int = 0
 
     def copy(self) -> _Tables:
@@ -131,6 +140,9 @@ class _Tables:
             dict(self.traffic),
             dict(self.peers),
             dict(self.settings),
+            dict(self.secrets),
+            {period: list(tags) for period, tags in self.mix_tags.items()},
+            dict(self.exposure),
             self.last_position,
         )
 
@@ -157,10 +169,13 @@ class MemoryStore:
         return MemorySnapshot(self._tables.copy())
 
     def restore(self, snapshot: MemorySnapshot) -> None:
-        """Go back to a snapshot, and be open. A snapshot can be restored many times."""
+        """As an older database put back, and a new start: `load` says so until it is settled.
+
+        A snapshot can be restored many times.
+        """
+        self.crash()
         self._tables = snapshot.tables.copy()
-        self._soon.clear()
-        self._closed = False
+        self._tables.settings[RESTORED_BACKUP] = "yes"
 
     def crash(self) -> None:
         """As kill -9 and a new start: commits stay, what `commit_soon` left waiting is gone."""
@@ -173,7 +188,13 @@ class MemoryStore:
         rooms = sorted(tables.rooms.values(), key=lambda put: (put.created_s, put.room))
         seen = sorted(tables.replay)
         replay = tuple(ReplayAdd(tag, epoch, b"".join(tables.replay[epoch, tag])) for epoch, tag in seen)
-        return StoredState(rooms=tuple(self._stored_room(put) for put in rooms), replay=replay)
+        return StoredState(
+            rooms=tuple(self._stored_room(put) for put in rooms),
+            replay=replay,
+            secrets=self._secrets(RoomId(b"")),
+            mix_tags=tuple(MixTagsAdd(period, b"".join(tables.mix_tags[period])) for period in sorted(tables.mix_tags)),
+            restored_backup=RESTORED_BACKUP in tables.settings,
+        )
 
     async def commit(self, changes: Sequence[Change]) -> None:
         """See the port."""
@@ -223,6 +244,11 @@ class MemoryStore:
         traffic = self._settled().traffic
         return tuple(traffic[hour] for hour in sorted(traffic) if hour >= since_hour)
 
+    async def exposure(self, *, day: int) -> tuple[ExposurePut, ...]:
+        """See the port."""
+        exposure = self._settled().exposure
+        return tuple(exposure[key] for key in sorted(exposure) if key[0] == day)
+
     async def peers(self, *, limit: int) -> tuple[PeerPut, ...]:
         """See the port."""
         return tuple(_newest_peers(self._settled().peers, limit))
@@ -235,6 +261,7 @@ class MemoryStore:
         """See the port."""
         tables = self._settled()
         tables.members = {key: put for key, put in tables.members.items() if put.room != room}
+        tables.secrets = {key: put for key, put in tables.secrets.items() if put.room != room}
         talk = tables.conversations.get(room)
         if talk is not None:
             talk.disown()
@@ -246,6 +273,7 @@ class MemoryStore:
         tables.conversations.pop(room, None)
         tables.members = {key: put for key, put in tables.members.items() if put.room != room}
         tables.committees = {key: put for key, put in tables.committees.items() if put.room != room}
+        tables.secrets = {key: put for key, put in tables.secrets.items() if put.room != room}
 
     async def prune(self, *, items_before_s: float, traffic_before_hour: int, committees_before_s: float) -> None:
         """See the port."""
@@ -253,6 +281,8 @@ class MemoryStore:
         for talk in tables.conversations.values():
             talk.drop_before(items_before_s)
         tables.traffic = {hour: put for hour, put in tables.traffic.items() if hour >= traffic_before_hour}
+        first_day = traffic_before_hour // HOURS_A_DAY
+        tables.exposure = {key: put for key, put in tables.exposure.items() if put.day >= first_day}
         tables.committees = {k: p for k, p in tables.committees.items() if p.computed_s >= committees_before_s}
         tables.duties = {tag: put for tag, put in tables.duties.items() if put.until_s >= committees_before_s}
         tables.peers = {put.peer_id: put for put in _newest_peers(tables.peers, PEERS_KEPT)}
@@ -289,7 +319,12 @@ class MemoryStore:
             next_seq=next_seq,
             outbox=compressed((seq, *talk.outbox[seq]) for seq in sorted(talk.outbox)),
             first_kept=min(talk.own, default=next_seq),
+            secrets=self._secrets(put.room),
         )
+
+    def _secrets(self, room: RoomId) -> tuple[SecretPut, ...]:
+        secrets = self._tables.secrets
+        return tuple(secrets[key] for key in sorted(secrets) if key[0] == room)
 
     def _apply(self, changes: Iterable[Change]) -> None:
         tables = self._tables
@@ -317,6 +352,14 @@ class MemoryStore:
                     tables.peers[change.peer_id] = change
                 case SettingPut():
                     _set(tables.settings, change)
+                case SecretPut():
+                    _put_secret(tables.secrets, change)
+                case MixTagsAdd():
+                    tables.mix_tags.setdefault(change.period, []).append(change.tags)
+                case MixTagsDrop():
+                    tables.mix_tags = {p: tags for p, tags in tables.mix_tags.items() if p >= change.before_period}
+                case ExposurePut():
+                    tables.exposure[change.day, change.role, change.what] = change
                 case _:
                     assert_never(change)
 
@@ -371,6 +414,13 @@ def _set(settings: dict[str, str], put: SettingPut) -> None:
         settings.pop(put.name, None)
     else:
         settings[put.name] = put.value
+
+
+def _put_secret(secrets: dict[tuple[RoomId, str], SecretPut], put: SecretPut) -> None:
+    if put.value is None:
+        secrets.pop((put.room, put.name), None)
+    else:
+        secrets[put.room, put.name] = put
 
 
 def _newest_peers(peers: dict[bytes, PeerPut], limit: int) -> list[PeerPut]:

@@ -1,8 +1,9 @@
 """From a path to a database that can be used: made, checked, set aside if damaged, upgraded.
 
 Order of questions: is it there; was it made by a newer program (then hands off); is it sound (else it is set aside
-with its -wal and -shm under a new name and kept, and a fresh one is made); is it of an older program (then it is
-copied, and upgraded in one transaction). Runs in a worker thread, before the writer starts.
+with its -wal and -shm under a new name and kept, and a fresh one is made); is its key there, and the right one (else
+hands off); is it of an older program (then it is copied, and upgraded in one transaction). Last, the start is counted
+(`starts`). Runs in a worker thread, before the writer starts.
 """
 
 from __future__ import annotations
@@ -19,14 +20,17 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from railgun_core.base.errors import EnvironmentFailure
-from railgun_core.store.checks import Probe, find_damage, probe
+from railgun_core.store.checks import Probe, find_damage, key_mark, probe
 from railgun_core.store.connections import connect, writer_engine
 from railgun_core.store.failures import NO_ROOM_BYTES, explained, failure_of
 from railgun_core.store.fresh import create_tables
 from railgun_core.store.schema import APPLICATION_ID, REVISION
+from railgun_core.store.starts import count_up, is_older, mark_beside, raise_alarm, set_mark
+from railgun_core.store.vault import Vault, vault_beside, wrong_key
 
 _BESIDE: Final = ("-wal", "-shm")
 _KNOWN_SO_FAR: Final = tuple(f"{n:04d}" for n in range(1, int(REVISION) + 1))
+_FIRST_SEALED: Final = "0002"  # the first revision with a key
 FILE_MODE: Final = 0o600
 DIR_MODE: Final = 0o700
 
@@ -35,13 +39,17 @@ DIR_MODE: Final = 0o700
 class Opened:
     """`repaired`: what had to be done about damage, in one sentence."""
 
+    vault: Vault
     repaired: str | None
 
 
 def prepare(path: Path) -> Opened:
     """Make `path` a sound database of today's format. Raises EnvironmentFailure (see `failures`)."""
     try:
-        return _prepare(path)
+        in_file = mark_beside(path)
+        vault, repaired = _prepare(path, in_file)
+        _count_start(path, in_file)
+        return Opened(vault, repaired)
     except (OSError, sqlite3.Error, SQLAlchemyError) as error:
         raise explained(failure_of(error), free_bytes=_free_bytes(path.parent)) from error
 
@@ -53,26 +61,61 @@ def _free_bytes(folder: Path) -> int:
         return NO_ROOM_BYTES  # not known: no reason to blame the disk
 
 
-def _prepare(path: Path) -> Opened:
+def _prepare(path: Path, in_file: int) -> tuple[Vault, str | None]:
     path.parent.mkdir(mode=DIR_MODE, parents=True, exist_ok=True)
     if not path.exists() or path.stat().st_size == 0:
-        _create(path)
-        return Opened(None)
+        return _create(path, in_file), None
     seen, damage = _look(path)
     if damage is None and seen is not None and not seen.is_blank():
-        damage = find_damage(path) if seen.agrees(_KNOWN_SO_FAR) else "its version marks do not agree"
+        damage = _damage_of(path, seen)
     if damage is not None:
         name = quarantine(path)
-        _create(path)
-        return Opened(f"The message database was damaged ({damage}): it is kept as {name}, and a new one was made.")
+        vault = _create(path, in_file)
+        return vault, f"The message database was damaged ({damage}): it is kept as {name}, and a new one was made."
+    vault = _vault_of(path, None if seen is None else seen.revision)
     if seen is not None and seen.revision != REVISION:
         if seen.is_blank():
-            _change(path, create_tables)
+            _change(path, lambda connection: create_tables(connection, vault, starts=in_file))
         else:
             _back_up(path, before=REVISION)
-            _upgrade(path)
+            _upgrade(path, vault)
     os.chmod(path, FILE_MODE)
-    return Opened(None)
+    return vault, None
+
+
+def _damage_of(path: Path, seen: Probe) -> str | None:
+    if seen.revision is None or not seen.agrees(_KNOWN_SO_FAR):
+        return "its version marks do not agree"
+    return find_damage(path, revision=seen.revision)
+
+
+def _vault_of(path: Path, revision: str | None) -> Vault:
+    """The vault of a sound database. A key is made only if nothing in it can be sealed yet."""
+    sealed = revision is not None and revision >= _FIRST_SEALED
+    vault = vault_beside(path, may_create=not sealed)
+    if sealed and key_mark(path) != vault.fingerprint:
+        raise wrong_key()
+    return vault
+
+
+def _count_start(path: Path, in_file: int) -> None:
+    """Count this start in the database, then in the file. On a full disk nothing is counted."""
+    number, older = 0, False
+
+    def count(connection: Connection) -> None:
+        nonlocal number, older
+        older = is_older(connection, in_file=in_file)
+        if older:
+            raise_alarm(connection)
+        number = count_up(connection, at_least=in_file)
+
+    try:
+        _change(path, count)
+    except (SQLAlchemyError, EnvironmentFailure) as error:
+        if older or failure_of(error).code != "disk-full":
+            raise
+        return  # reading and deleting must go on
+    set_mark(path, number)
 
 
 def _look(path: Path) -> tuple[Probe | None, str | None]:
@@ -91,17 +134,19 @@ def _look(path: Path) -> tuple[Probe | None, str | None]:
     return seen, None
 
 
-def _create(path: Path) -> None:
+def _create(path: Path, in_file: int) -> Vault:
+    vault = vault_beside(path, may_create=True)
     if any(path.with_name(path.name + end).exists() for end in _BESIDE):
         _set_aside(path, _free_name(path, "damaged"))  # a WAL without its file would be played into the new one
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, FILE_MODE))
-    _change(path, create_tables)
+    _change(path, lambda connection: create_tables(connection, vault, starts=in_file))
+    return vault
 
 
-def _upgrade(path: Path) -> None:
+def _upgrade(path: Path, vault: Vault) -> None:
     from railgun_core.store import migrations  # alembic is big, and needed for a database of an older program only
 
-    _change(path, migrations.upgrade)
+    _change(path, lambda connection: migrations.upgrade(connection, vault))
 
 
 def _change(path: Path, work: Callable[[Connection], None]) -> None:

@@ -10,6 +10,7 @@ from railgun_core.changes import (
     Change,
     CommitteePut,
     DutyPut,
+    ExposurePut,
     Item,
     Message,
     PeerPut,
@@ -56,6 +57,9 @@ class Store(Protocol):
     async def traffic(self, *, since_hour: int) -> tuple[TrafficAdd, ...]:
         """Counters by hour, oldest first."""
 
+    async def exposure(self, *, day: int) -> tuple[ExposurePut, ...]:
+        """The exposure ledger of a day, by role and what."""
+
     async def peers(self, *, limit: int) -> tuple[PeerPut, ...]:
         """Most recently seen first."""
 
@@ -66,14 +70,17 @@ class Store(Protocol):
         """Of a room that was left: what was said stays, but nothing of it is this person's stream any more.
 
         Who joins again has a new name and counts from one. Were the old stream still its own, items of the old one
-        would be sent again under the new name.
+        would be sent again under the new name. The room's secrets go: they open nothing of what is said from now on.
         """
 
     async def forget_room(self, room: RoomId) -> None:
-        """Remove a room and everything in it."""
+        """Remove a room and everything in it, its secrets too."""
 
     async def prune(self, *, items_before_s: float, traffic_before_hour: int, committees_before_s: float) -> None:
-        """Remove what is past its time."""
+        """Remove what is past its time. The exposure ledger goes with the counters of traffic, by whole days.
+
+        Then empties the write-ahead log, so that replaced ratchet states are not kept in it.
+        """
 
     async def close(self) -> None:
         """Write what is queued and close. Idempotent."""

@@ -14,17 +14,21 @@ from sqlalchemy import Connection, Row, Select, Table, bindparam, func, literal_
 
 from railgun_core.base.ids import MemberId, RoomId, Tag
 from railgun_core.changes import (
+    RESTORED_BACKUP,
     CommitteePut,
     Delivery,
     DutyPut,
+    ExposurePut,
     Item,
     MemberPut,
     Membership,
     Message,
+    MixTagsAdd,
     OutboxRange,
     PeerPut,
     ReplayAdd,
     RoomPut,
+    SecretPut,
     StoredRoom,
     StoredState,
     TrafficAdd,
@@ -34,19 +38,23 @@ from railgun_core.store.failures import damaged
 from railgun_core.store.schema import (
     COMMITTEES,
     DUTIES,
+    EXPOSURE,
     ITEMS,
     MEMBERS,
+    MIX_TAGS,
     NO_ROOM,
     OUTBOX,
     PEERS,
     REPLAY,
     ROOMS,
+    SECRETS,
     SETTINGS,
     STREAMS,
     SUMMED,
     TRAFFIC,
     row_crc,
 )
+from railgun_core.store.vault import Vault
 
 _Row = Row[*tuple[Any, ...]]
 _Wanted = Select[*tuple[Any, ...]]
@@ -73,7 +81,7 @@ _AT_POSITIONS: Final = (
 )
 
 
-def load(connection: Connection) -> StoredState:
+def load(connection: Connection, vault: Vault) -> StoredState:
     """What the node needs at start."""
     members = _members(connection)
     outbox = _outbox(connection)
@@ -84,8 +92,9 @@ def load(connection: Connection) -> StoredState:
             select(ITEMS.c.room, func.min(ITEMS.c.seq).label("seq")).where(_IS_OWN).group_by(ITEMS.c.room)
         )
     )
+    secrets = _secrets(connection, vault)
     rooms = []
-    for put in _rooms(connection):
+    for put in _rooms(connection, vault):
         next_seq = last.get(put.room, 0) + 1
         rooms.append(
             StoredRoom(
@@ -94,16 +103,23 @@ def load(connection: Connection) -> StoredState:
                 next_seq=next_seq,
                 outbox=outbox.get(put.room, ()),
                 first_kept=oldest.get(put.room, next_seq),
+                secrets=secrets.get(put.room, ()),
             )
         )
-    return StoredState(rooms=tuple(rooms), replay=_replay(connection))
+    return StoredState(
+        rooms=tuple(rooms),
+        replay=_replay(connection),
+        secrets=secrets.get(RoomId(NO_ROOM), ()),
+        mix_tags=_mix_tags(connection),
+        restored_backup=RESTORED_BACKUP in settings(connection),
+    )
 
 
 def own_items(connection: Connection, room: RoomId, first: int, last: int) -> tuple[Item, ...]:
     """Own items first..last that are kept."""
     wanted = _full(ITEMS).where(_IS_OWN, ITEMS.c.room == room, ITEMS.c.seq.between(first, last)).order_by(ITEMS.c.seq)
     return tuple(
-        Item(seq=r.seq, part=r.part, parts=r.parts, body=r.body, at_s=r.at_s)
+        Item(seq=r.seq, part=r.part, parts=r.parts, body=r.body, at_s=r.at_s, opaque=bool(r.opaque))
         for r in _sound(connection.execute(wanted), ITEMS)
     )
 
@@ -188,6 +204,12 @@ def peers(connection: Connection, *, limit: int) -> tuple[PeerPut, ...]:
     )
 
 
+def exposure(connection: Connection, *, day: int) -> tuple[ExposurePut, ...]:
+    """By role, then what."""
+    wanted = _full(EXPOSURE).where(EXPOSURE.c.day == day).order_by(EXPOSURE.c.role, EXPOSURE.c.what)
+    return tuple(ExposurePut(*tuple(r)[1:]) for r in _sound(connection.execute(wanted), EXPOSURE))
+
+
 def settings(connection: Connection) -> dict[str, str]:
     """All of them."""
     return {r.name: r.value for r in _checked(connection, SETTINGS)}
@@ -247,19 +269,21 @@ def _message(whole: Whole, parts: Sequence[_Row], waiting: dict[int, Delivery]) 
         body=parts[0].body if len(parts) == 1 else b"".join(p.body for p in parts),
         at_s=last.at_s,
         delivery=min(waiting.get(p.seq, Delivery.DELIVERED) for p in parts) if last.own else None,
+        opaque=any(p.opaque for p in parts),
     )
 
 
-def _rooms(connection: Connection) -> list[RoomPut]:
+def _rooms(connection: Connection, vault: Vault) -> list[RoomPut]:
     rows = _sound(connection.execute(_full(ROOMS).order_by(ROOMS.c.created_s, ROOMS.c.room)), ROOMS)
     return [
         RoomPut(
             room=RoomId(r.room),
             name=r.name,
-            root=r.root,
-            member_seed=r.member_seed,
+            root=vault.open(r.root, table="rooms", room=r.room, name="root"),
+            member_seed=vault.open(r.member_seed, table="rooms", room=r.room, name="member_seed"),
             created_s=r.created_s,
             membership=Membership(r.membership),
+            secure=bool(r.secure),
         )
         for r in rows
     ]
@@ -276,6 +300,8 @@ def _members(connection: Connection) -> dict[RoomId, tuple[MemberPut, ...]]:
             baseline=r.baseline,
             membership=Membership(r.membership),
             heard_s=r.heard_s,
+            secure=bool(r.secure),
+            key=r.key,
         )
         for r in rows
     )
@@ -295,6 +321,22 @@ def _replay(connection: Connection) -> tuple[ReplayAdd, ...]:
     for row in _sound(connection.execute(_full(REPLAY).order_by(REPLAY.c.id)), REPLAY):
         ids.setdefault((row.epoch, row.tag), []).append(row.ids)
     return tuple(ReplayAdd(Tag(tag), epoch, b"".join(ids[epoch, tag])) for epoch, tag in sorted(ids))
+
+
+def _secrets(connection: Connection, vault: Vault) -> dict[RoomId, tuple[SecretPut, ...]]:
+    """By room; b"" are those of the device."""
+    rows = _sound(connection.execute(_full(SECRETS).order_by(SECRETS.c.room, SECRETS.c.name)), SECRETS)
+    puts = (
+        SecretPut(RoomId(r.room), r.name, vault.open(r.value, table="secrets", room=r.room, name=r.name)) for r in rows
+    )
+    return {room: tuple(same) for room, same in itertools.groupby(puts, lambda put: put.room)}
+
+
+def _mix_tags(connection: Connection) -> tuple[MixTagsAdd, ...]:
+    tags: dict[int, list[bytes]] = {}
+    for row in _sound(connection.execute(_full(MIX_TAGS).order_by(MIX_TAGS.c.id)), MIX_TAGS):
+        tags.setdefault(row.period, []).append(row.tags)
+    return tuple(MixTagsAdd(period, b"".join(tags[period])) for period in sorted(tags))
 
 
 def _records(packed: bytes) -> tuple[bytes, ...]:

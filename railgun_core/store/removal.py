@@ -10,12 +10,26 @@ from typing import Final
 from sqlalchemy import Connection, Table, and_, delete, exists, func, literal, literal_column, select, update
 
 from railgun_core.base.ids import RoomId
-from railgun_core.store.schema import COMMITTEES, DUTIES, ITEMS, MEMBERS, OUTBOX, PEERS, ROOMS, STREAMS, SUMMED, TRAFFIC
+from railgun_core.store.schema import (
+    COMMITTEES,
+    DUTIES,
+    EXPOSURE,
+    ITEMS,
+    MEMBERS,
+    OUTBOX,
+    PEERS,
+    ROOMS,
+    SECRETS,
+    STREAMS,
+    SUMMED,
+    TRAFFIC,
+)
 
 PRUNE_ROWS: Final = 2000  # of items in one transaction: about 10 MB of pages
 PEERS_KEPT: Final = 4096  # guess: a start needs some dozens, the rest is a second and third try
 
-_OF_A_ROOM: Final[tuple[Table, ...]] = (OUTBOX, ITEMS, MEMBERS, COMMITTEES, STREAMS, ROOMS)
+_OF_A_ROOM: Final[tuple[Table, ...]] = (OUTBOX, ITEMS, MEMBERS, COMMITTEES, STREAMS, SECRETS, ROOMS)
+HOURS_A_DAY: Final = 24
 
 
 def forget_room(connection: Connection, room: RoomId) -> None:
@@ -25,11 +39,11 @@ def forget_room(connection: Connection, room: RoomId) -> None:
 
 
 def end_membership(connection: Connection, room: RoomId) -> None:
-    """Keep the conversation, and drop the stream, the outbox and what was known of the members."""
+    """Keep the conversation, and drop the stream, the outbox, the keys and what was known of the members."""
     names = [ITEMS.c[name] if name != "own" else literal(0) for name in SUMMED["items"]]
     mine = update(ITEMS).where(ITEMS.c.room == room, ITEMS.c.own == literal_column("1"))
     connection.execute(mine.values(own=0, crc=func.row_crc(*names)))
-    for table in (OUTBOX, MEMBERS, STREAMS):
+    for table in (OUTBOX, MEMBERS, STREAMS, SECRETS):
         connection.execute(delete(table).where(table.c.room == room))
 
 
@@ -49,6 +63,7 @@ def prune_chunk(
         )
         connection.execute(delete(OUTBOX).where(~exists(kept)))
     connection.execute(delete(TRAFFIC).where(TRAFFIC.c.hour < traffic_before_hour))
+    connection.execute(delete(EXPOSURE).where(EXPOSURE.c.day < traffic_before_hour // HOURS_A_DAY))
     connection.execute(delete(COMMITTEES).where(COMMITTEES.c.computed_s < committees_before_s))
     connection.execute(delete(DUTIES).where(DUTIES.c.until_s < committees_before_s))
     newest = select(PEERS.c.peer_id).order_by(PEERS.c.seen_s.desc(), PEERS.c.peer_id).limit(PEERS_KEPT)

@@ -13,11 +13,12 @@ from typing import Final
 
 from sqlalchemy import Column, Float, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint
 
-REVISION: Final = "0001"  # the newest step in migrations/
+REVISION: Final = "0002"  # the newest step in migrations/
 FORMAT: Final = int(REVISION)  # what PRAGMA user_version says: must agree with the revision
 APPLICATION_ID: Final = 0x52475231  # "RGR1"
 
-NO_ROOM: Final = b""  # stands for "no room" in committees: SQLite takes two NULLs for different in a unique index
+# Stands for "no room" in committees and "this device" in secrets: SQLite takes two NULLs for different in an index.
+NO_ROOM: Final = b""
 
 METADATA: Final = MetaData()
 
@@ -47,10 +48,11 @@ ROOMS: Final = Table(
     METADATA,
     _blob("room", key=True),
     _text("name"),
-    _blob("root"),
-    _blob("member_seed"),
+    _blob("root"),  # sealed, see vault.py
+    _blob("member_seed"),  # sealed
     _seconds("created_s"),
     _int("membership"),
+    _int("secure"),
     _int("crc"),
 )
 
@@ -72,6 +74,8 @@ MEMBERS: Final = Table(
     _int("baseline"),
     _int("membership"),
     _seconds("heard_s"),
+    _int("secure"),
+    _blob("key"),
     _int("crc"),
 )
 
@@ -85,6 +89,7 @@ ITEMS: Final = Table(
     _int("part"),
     _int("parts"),
     _int("own"),
+    _int("opaque"),
     _seconds("at_s"),
     _int("crc"),
     _blob("body"),
@@ -177,7 +182,36 @@ SETTINGS: Final = Table(
     _int("crc"),
 )
 
-MARKS: Final = Table(  # what the file says about itself: the checksum of its table definitions
+SECRETS: Final = Table(
+    "secrets",
+    METADATA,
+    _blob("room", key=True),  # b"": of this device
+    _text("name", key=True),
+    _int("crc"),
+    _blob("value"),  # sealed
+)
+
+MIX_TAGS: Final = Table(
+    "mix_tags",
+    METADATA,
+    _serial("id"),
+    _int("period"),
+    _int("crc"),
+    _blob("tags"),
+)
+Index("mix_tags_by_period", MIX_TAGS.c.period)
+
+EXPOSURE: Final = Table(
+    "exposure",
+    METADATA,
+    _int("day", key=True),
+    _text("role", key=True),
+    _text("what", key=True),
+    _int("count"),
+    _int("crc"),
+)
+
+MARKS: Final = Table(  # what the file says about itself: checksum of the definitions, which key, how many starts
     "marks",
     METADATA,
     _text("name", key=True),
@@ -190,6 +224,17 @@ _ASSIGNED: Final = frozenset({"position", "id"})
 SUMMED: Final[dict[str, tuple[str, ...]]] = {
     table.name: tuple(c.name for c in table.columns if c.name != "crc" and c.name not in _ASSIGNED)
     for table in METADATA.sorted_tables
+}
+
+_SINCE_0002: Final = {"rooms": ("secure",), "members": ("secure", "key"), "items": ("opaque",)}
+_TABLES_SINCE_0002: Final = frozenset({"secrets", "mix_tags", "exposure"})
+
+SUMMED_BEFORE: Final[dict[str, dict[str, tuple[str, ...]]]] = {  # an old database is checked before it is upgraded
+    "0001": {
+        table: tuple(name for name in names if name not in _SINCE_0002.get(table, ()))
+        for table, names in SUMMED.items()
+        if table not in _TABLES_SINCE_0002
+    },
 }
 
 Value = bytes | str | float | int

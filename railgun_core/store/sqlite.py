@@ -21,6 +21,7 @@ from railgun_core.changes import (
     Change,
     CommitteePut,
     DutyPut,
+    ExposurePut,
     Item,
     Message,
     PeerPut,
@@ -29,10 +30,11 @@ from railgun_core.changes import (
 )
 from railgun_core.store import queries
 from railgun_core.store.apply import has_own_items, rows_of
-from railgun_core.store.connections import reader_engine, writer_engine
+from railgun_core.store.connections import empty_wal, reader_engine, writer_engine
 from railgun_core.store.failures import failure_of
-from railgun_core.store.opening import prepare
+from railgun_core.store.opening import Opened, prepare
 from railgun_core.store.removal import PRUNE_ROWS, end_membership, forget_room, prune_chunk
+from railgun_core.store.starts import count_up, set_mark
 from railgun_core.store.writer import Job, Writer
 
 T = TypeVar("T")
@@ -46,10 +48,11 @@ def disk_free_bytes(folder: Path) -> int:
 class SqliteStore:
     """See `port.Store`. Made by `open`; `repaired` says in one sentence what was done about a damaged file."""
 
-    def __init__(self, path: Path, *, repaired: str | None, free_bytes: Callable[[Path], int]) -> None:
+    def __init__(self, path: Path, opened: Opened, *, free_bytes: Callable[[Path], int]) -> None:
         self.path: Final = path
-        self.repaired: Final = repaired
-        self._writer = Writer(writer_engine(path), free_bytes=lambda: free_bytes(path.parent))
+        self.repaired: Final = opened.repaired
+        self._vault = opened.vault
+        self._writer = Writer(writer_engine(path), opened.vault, free_bytes=lambda: free_bytes(path.parent))
         self._reader = Reader(reader_engine(path))
         self._closing: asyncio.Future[None] | None = None
         self._writer.start()
@@ -58,11 +61,13 @@ class SqliteStore:
     async def open(cls, path: Path, *, free_bytes: Callable[[Path], int] = disk_free_bytes) -> SqliteStore:
         """Make, check, upgrade and open the database at `path`.
 
-        Raises EnvironmentFailure: unwritable, disk-full, database-newer. A damaged file is set aside and said.
+        `store.key` and `store.mark` lie beside it (see `vault`, `starts`).
+        Raises EnvironmentFailure: unwritable, disk-full, database-newer, key-unusable. A damaged file is set aside
+        and said.
         Cost: reads the whole file once.
         """
         opened = await asyncio.to_thread(prepare, path)
-        return cls(path, repaired=opened.repaired, free_bytes=free_bytes)
+        return cls(path, opened, free_bytes=free_bytes)
 
     @property
     def lost_soon(self) -> int:
@@ -71,7 +76,7 @@ class SqliteStore:
 
     async def load(self) -> StoredState:
         """See the port."""
-        return await self._reader.ask(queries.load)
+        return await self._reader.ask(lambda c: queries.load(c, self._vault))
 
     async def commit(self, changes: Sequence[Change]) -> None:
         """See the port. UsageError if a value fits no column (an integer above 2**63-1, a NaN)."""
@@ -111,6 +116,10 @@ class SqliteStore:
         """See the port."""
         return await self._reader.ask(lambda c: queries.traffic(c, since_hour=since_hour))
 
+    async def exposure(self, *, day: int) -> tuple[ExposurePut, ...]:
+        """See the port."""
+        return await self._reader.ask(lambda c: queries.exposure(c, day=day))
+
     async def peers(self, *, limit: int) -> tuple[PeerPut, ...]:
         """See the port."""
         return await self._reader.ask(lambda c: queries.peers(c, limit=limit))
@@ -144,6 +153,7 @@ class SqliteStore:
 
         while removed[0] >= PRUNE_ROWS:
             await self._write(work, rows=PRUNE_ROWS, own_items=False)
+        await asyncio.to_thread(empty_wal, self.path)
 
     async def close(self) -> None:
         """See the port."""
@@ -152,8 +162,18 @@ class SqliteStore:
         await asyncio.shield(self._closing)
 
     def _close(self) -> None:
+        ended = 0
+
+        def count(connection: Connection) -> None:
+            nonlocal ended
+            ended = count_up(connection)
+
+        durable: list[bool] = []
+        self._writer.put(Job(count, 1, False, lambda error: durable.append(error is None)))
         self._writer.close()
         self._reader.close()
+        if durable == [True]:
+            set_mark(self.path, ended)
 
     async def _write(
         self, work: tuple[Change, ...] | Callable[[Connection], None], *, rows: int, own_items: bool

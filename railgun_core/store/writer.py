@@ -21,6 +21,7 @@ from railgun_core.base.errors import RailGunError, UsageError
 from railgun_core.changes import Change
 from railgun_core.store.apply import apply_changes
 from railgun_core.store.failures import disk_full, failure_of
+from railgun_core.store.vault import Vault
 
 SOON_S: Final = 0.5  # contract: within a second
 MAX_ROWS: Final = 2000  # a transaction; bounds the time a caller waits for others
@@ -51,8 +52,9 @@ class Job:
 class Writer:
     """Owns the writing connection. `engine` is not used by anyone else."""
 
-    def __init__(self, engine: Engine, *, free_bytes: Callable[[], int]) -> None:
+    def __init__(self, engine: Engine, vault: Vault, *, free_bytes: Callable[[], int]) -> None:
         self._engine = engine
+        self._vault = vault
         self._free_bytes = free_bytes
         self._condition = threading.Condition()
         self._jobs: deque[Job] = deque()
@@ -138,7 +140,7 @@ class Writer:
     def _attempt(self, connection: Connection, jobs: Sequence[Job]) -> RailGunError | None:
         try:
             with connection.begin():
-                _carry_out(connection, jobs)
+                _carry_out(connection, self._vault, jobs)
         except Exception as error:
             return failure_of(error)
         return None
@@ -159,14 +161,14 @@ class Writer:
         self._answer(left, error)
 
 
-def _carry_out(connection: Connection, jobs: Sequence[Job]) -> None:
+def _carry_out(connection: Connection, vault: Vault, jobs: Sequence[Job]) -> None:
     """Run the jobs in order; the changes of neighbours are joined, so that they share statements."""
     joined: list[Change] = []
     for job in jobs:
         if isinstance(job.work, tuple):
             joined.extend(job.work)
             continue
-        apply_changes(connection, joined)
+        apply_changes(connection, vault, joined)
         joined = []
         job.work(connection)
-    apply_changes(connection, joined)
+    apply_changes(connection, vault, joined)

@@ -25,18 +25,22 @@ from railgun_core.changes import (
     CommitteePut,
     Delivery,
     DutyPut,
+    ExposurePut,
     Item,
     ItemsAdd,
     MemberPut,
     Membership,
+    MixTagsAdd,
     OutboxMark,
     PeerPut,
     ReplayAdd,
     RoomPut,
+    SecretPut,
     SettingPut,
     TrafficAdd,
 )
 from railgun_core.store.checks import find_damage, probe
+from railgun_core.store.migrations import known_revisions
 from railgun_core.store.schema import METADATA
 from railgun_core.store.sqlite import SqliteStore
 
@@ -166,6 +170,8 @@ async def fill(path: Path) -> None:
     await store.commit([OutboxMark(ROOM, 1, 3, Delivery.STORED, 9)])
     await store.commit([CommitteePut(ROOM, tag, 9, 300, 2.0, 3, (rng.randbytes(300), rng.randbytes(300)))])
     await store.commit([DutyPut(tag, 9, 1, 5, "serving", 1.0, 2.0, 3, 4, 5), ReplayAdd(tag, 9, rng.randbytes(1600))])
+    await store.commit([SecretPut(ROOM, "session", rng.randbytes(500)), SecretPut(RoomId(b""), "device", b"k" * 32)])
+    await store.commit([MixTagsAdd(7, rng.randbytes(1600)), ExposurePut(20_000, "guard", "bytes", 5)])
     await store.commit([TrafficAdd(4, 1, 2, 3, 4), PeerPut(b"p" * 32, rng.randbytes(200), 3.0), SettingPut("a", "b")])
     await store.close()
 
@@ -181,7 +187,7 @@ def everything(path: Path) -> dict[str, list[tuple[object, ...]]]:
 
 def is_detected(path: Path) -> bool:
     try:
-        return not probe(path).agrees(("0001",)) or find_damage(path) is not None
+        return not probe(path).agrees(known_revisions()) or find_damage(path) is not None
     except (sqlite3.DatabaseError, UnicodeDecodeError):
         return True
 

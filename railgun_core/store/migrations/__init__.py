@@ -19,10 +19,11 @@ from alembic.script.revision import RevisionMap
 from sqlalchemy import Connection
 
 from railgun_core.store.fresh import seal
-from railgun_core.store.migrations import v0001_first
+from railgun_core.store.migrations import v0001_first, v0002_private
 from railgun_core.store.schema import METADATA
+from railgun_core.store.vault import Vault
 
-STEPS: Final[tuple[ModuleType, ...]] = (v0001_first,)
+STEPS: Final[tuple[ModuleType, ...]] = (v0001_first, v0002_private)
 
 
 def known_revisions(steps: tuple[ModuleType, ...] = STEPS) -> tuple[str, ...]:
@@ -30,8 +31,11 @@ def known_revisions(steps: tuple[ModuleType, ...] = STEPS) -> tuple[str, ...]:
     return tuple(str(step.revision) for step in steps)
 
 
-def upgrade(connection: Connection, *, steps: tuple[ModuleType, ...] = STEPS) -> None:
-    """Run the steps a database lacks, and say in it where it is now. Needs an open transaction."""
+def upgrade(connection: Connection, vault: Vault, *, steps: tuple[ModuleType, ...] = STEPS) -> None:
+    """Run the steps a database lacks, and say in it where it is now. Needs an open transaction.
+
+    A step that seals values finds the vault in its context's options.
+    """
     revisions = known_revisions(steps)
     scripts = [Script(step, str(step.revision), step.__name__) for step in steps]
     revision_map = RevisionMap(lambda: scripts)
@@ -43,8 +47,14 @@ def upgrade(connection: Connection, *, steps: tuple[ModuleType, ...] = STEPS) ->
 
     context = MigrationContext.configure(
         connection,
-        opts={"fn": missing, "transactional_ddl": True, "render_as_batch": True, "target_metadata": METADATA},
+        opts={
+            "fn": missing,
+            "transactional_ddl": True,
+            "render_as_batch": True,
+            "target_metadata": METADATA,
+            "vault": vault,
+        },
     )
     with Operations.context(context):
         context.run_migrations()
-    seal(connection, revision=revisions[-1])
+    seal(connection, vault, revision=revisions[-1])

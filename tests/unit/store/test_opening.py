@@ -22,6 +22,7 @@ from railgun_core.store import migrations, opening, schema
 from railgun_core.store.checks import DEFINITIONS, probe
 from railgun_core.store.connections import reader_engine, writer_engine
 from railgun_core.store.sqlite import SqliteStore
+from railgun_core.store.vault import vault_beside
 
 
 async def filled(path: Path) -> None:
@@ -53,7 +54,8 @@ async def test_the_files_are_for_their_owner_only(tmp_path: Path) -> None:
     store = await SqliteStore.open(tmp_path / "data" / "railgun.db")
     await store.commit([SettingPut("colour", "red")])
     modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in (tmp_path / "data").iterdir()}
-    assert modes == {"railgun.db": 0o600, "railgun.db-wal": 0o600, "railgun.db-shm": 0o600}
+    assert set(modes) == {"railgun.db", "railgun.db-wal", "railgun.db-shm", "store.key", "store.mark"}
+    assert set(modes.values()) == {0o600}
     assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
     await store.close()
 
@@ -61,7 +63,7 @@ async def test_the_files_are_for_their_owner_only(tmp_path: Path) -> None:
 def migrated(path: Path) -> None:
     """A database made step by step, as one of an older program would be."""
     path.touch()
-    opening._upgrade(path)
+    opening._upgrade(path, vault_beside(path, may_create=True))
 
 
 def test_the_tables_of_the_statements_are_the_tables_of_the_steps(tmp_path: Path) -> None:
@@ -73,7 +75,7 @@ def test_the_tables_of_the_statements_are_the_tables_of_the_steps(tmp_path: Path
     engine.dispose()
     assert migrations.known_revisions()[-1] == schema.REVISION
     found = probe(path)
-    assert (found.application_id, found.format, found.revision) == (schema.APPLICATION_ID, schema.FORMAT, "0001")
+    assert (found.application_id, found.format, found.revision) == (schema.APPLICATION_ID, schema.FORMAT, "0002")
 
 
 async def test_a_fresh_database_equals_a_migrated_one(tmp_path: Path) -> None:
@@ -85,7 +87,12 @@ async def test_a_fresh_database_equals_a_migrated_one(tmp_path: Path) -> None:
 def shape(path: Path) -> list[list[tuple[object, ...]]]:
     """Every definition, word for word, and every mark that a file without rows of its own holds."""
     link = sqlite3.connect(path)
-    questions = (DEFINITIONS, "SELECT * FROM alembic_version", "SELECT * FROM marks", "PRAGMA application_id")
+    questions = (
+        DEFINITIONS,
+        "SELECT * FROM alembic_version",
+        "SELECT * FROM marks WHERE name <> 'starts'",
+        "PRAGMA application_id",
+    )
     answers = [link.execute(question).fetchall() for question in (*questions, "PRAGMA user_version")]
     link.close()
     return answers
@@ -100,9 +107,9 @@ def test_a_fresh_database_does_without_alembic(tmp_path: Path) -> None:
 
 
 def newer_step() -> ModuleType:
-    step = ModuleType("v0002_later")
-    step.revision = "0002"  # type: ignore[attr-defined]
-    step.down_revision = "0001"  # type: ignore[attr-defined]
+    step = ModuleType("v0003_later")
+    step.revision = "0003"  # type: ignore[attr-defined]
+    step.down_revision = "0002"  # type: ignore[attr-defined]
 
     def upgrade() -> None:
         with op.batch_alter_table("settings") as batch:
@@ -115,7 +122,7 @@ def newer_step() -> ModuleType:
 def upgrade_further(path: Path) -> None:
     engine = writer_engine(path)
     with engine.connect() as connection, connection.begin():
-        migrations.upgrade(connection, steps=(*migrations.STEPS, newer_step()))
+        migrations.upgrade(connection, vault_beside(path, may_create=False), steps=(*migrations.STEPS, newer_step()))
     engine.dispose()
 
 
@@ -149,16 +156,16 @@ async def test_an_older_database_is_copied_and_upgraded(tmp_path: Path, monkeypa
     await filled(path)
     with monkeypatch.context() as later:
         later.setattr(migrations, "STEPS", (*migrations.STEPS, newer_step()))
-        later.setattr(opening, "REVISION", "0002")
-        later.setattr(opening, "_KNOWN_SO_FAR", ("0001", "0002"))
+        later.setattr(opening, "REVISION", "0003")
+        later.setattr(opening, "_KNOWN_SO_FAR", ("0001", "0002", "0003"))
         later.setattr(migrations.upgrade, "__kwdefaults__", {"steps": migrations.STEPS})
         store = await SqliteStore.open(path)
         assert await store.settings() == {"colour": "red"}
         await store.close()
-        assert probe(path).revision == "0002"
+        assert probe(path).revision == "0003"
         assert await colour(path) == "red"
-    copy = tmp_path / "railgun.db.before-0002"
-    assert probe(copy).revision == "0001"
+    copy = tmp_path / "railgun.db.before-0003"
+    assert probe(copy).revision == "0002"
     assert await colour(copy) == "red"
 
 
@@ -174,8 +181,8 @@ async def test_an_upgrade_that_fails_changes_nothing(tmp_path: Path, monkeypatch
 
     step.upgrade = stumble  # type: ignore[attr-defined]
     with monkeypatch.context() as later:
-        later.setattr(opening, "REVISION", "0002")
-        later.setattr(opening, "_KNOWN_SO_FAR", ("0001", "0002"))
+        later.setattr(opening, "REVISION", "0003")
+        later.setattr(opening, "_KNOWN_SO_FAR", ("0001", "0002", "0003"))
         later.setattr(migrations.upgrade, "__kwdefaults__", {"steps": (*migrations.STEPS, step)})
         with pytest.raises(EnvironmentFailure) as caught:
             await SqliteStore.open(path)
