@@ -13,7 +13,8 @@ import asyncio
 import ipaddress
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from railgun_core.base.ids import PublicKey
 from railgun_core.base.keys import Identity
@@ -27,6 +28,7 @@ from railgun_core.transport.outqueue import CLOSE_S, Ends, OpenLinks, QueuedLink
 from railgun_core.transport.tls_channel import READ_BYTES, TlsChannel
 from railgun_core.wire.records import Address, AddressKind
 
+Attach = Callable[[asyncio.Protocol], Awaitable[object]]  # connects a protocol to bytes; OSError or DialFailure
 BACKLOG = 512
 WRITE_BYTES = 64 * 1024  # small enough to be encrypted and copied within the processor's cache
 
@@ -85,6 +87,13 @@ class TlsLink(QueuedLink):
         self._channel.abort()
 
 
+class TunnelledLink(TlsLink):
+    """A link through a guard: the same from end to end, and this device has no connection with the other's host."""
+
+    __slots__ = ()
+    name = "tunnel"
+
+
 class TlsTransport:
     """The contract of `Transport` over TCP and TLS 1.3."""
 
@@ -123,13 +132,28 @@ class TlsTransport:
 
     async def dial(self, address: Address, expected: PublicKey, identity: Identity, handler: LinkHandler) -> Link:
         """A link to `expected` at `address`."""
+        channel, binding = await self._open(partial(self._connect, address), expected, identity)
+        ends = Ends(expected, binding, False, address.host)
+        return self._started(TlsLink(channel, ends, self._limits, on_end=self._links.forget), handler)
+
+    async def dial_through(
+        self, attach: Attach, expected: PublicKey, *, identity: Identity, handler: LinkHandler
+    ) -> Link:
+        """A link to `expected` over a tunnel: `attach` connects a protocol to it. Fails as `dial` and as `attach`."""
+        channel, binding = await self._open(attach, expected, identity)
+        ends = Ends(expected, binding, False, "")
+        return self._started(TunnelledLink(channel, ends, self._limits, on_end=self._links.forget), handler)
+
+    async def _open(self, attach: Attach, expected: PublicKey, identity: Identity) -> tuple[TlsChannel, bytes]:
+        """The client's side of one handshake: the channel, its peer proved, and the binding. DialFailure."""
         if self._closed:
             raise DialFailure("closed")
         channel = TlsChannel(self._client, self._scratch, server_side=False, on_lost=self._channels.discard)
         self._channels.add(channel)
         try:
             async with asyncio.timeout(self._limits.handshake_s):
-                await self._connect(address, channel)
+                await attach(channel)
+                await channel.opened()
                 hello = self._hello(channel, identity)
                 channel.write(hello.client_opens())
                 channel.write(hello.client_proves(await channel.take(NONCE_BYTES + PROOF_BYTES), expected))
@@ -143,9 +167,9 @@ class TlsTransport:
             if (failure := dial_failure(error)) is None:
                 raise
             raise failure from None
-        link = TlsLink(
-            channel, Ends(expected, hello.binding, False, address.host), self._limits, on_end=self._links.forget
-        )
+        return channel, hello.binding
+
+    def _started(self, link: TlsLink, handler: LinkHandler) -> Link:
         self._links.keep(link)
         link.start(handler)
         return link
@@ -166,13 +190,12 @@ class TlsTransport:
         for _ in range(3):  # the loop gives the sockets back in its next turns
             await asyncio.sleep(0)
 
-    async def _connect(self, address: Address, channel: TlsChannel) -> None:
+    async def _connect(self, address: Address, channel: asyncio.Protocol) -> None:
         local = None if self._local_host is None else (self._local_host, 0)
         if local is not None and (":" in local[0]) != (":" in address.host):
             local = None
         loop = asyncio.get_running_loop()
         await loop.create_connection(lambda: channel, address.host, address.port, local_addr=local)
-        await channel.opened()
 
     def _knock(self, channel: TlsChannel, acceptor: Acceptor) -> None:
         """Somebody connected: a task for the handshake, if the gate has a place. No cryptography before that."""

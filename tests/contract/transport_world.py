@@ -23,6 +23,7 @@ from railgun_core.transport.quic import QuicTransport
 from railgun_core.transport.tls import TlsTransport
 from railgun_core.wire.frames import FrameBatch, FrameType, frame
 from railgun_core.wire.records import Address
+from tests.contract.tunnel_world import TunnelledTransport
 
 WAIT_S = 30.0
 ALICE, BOB, CAROL = (Identity(bytes((n,)) * 32) for n in (1, 2, 3))
@@ -85,6 +86,8 @@ class World:
             made = MemoryTransport(identity, self._network, limits=limits)
         elif self.kind == "tls":
             made = TlsTransport(identity, limits=limits)
+        elif self.kind == "tunnel":
+            made = TunnelledTransport(identity, limits=limits)
         else:
             made = QuicTransport(identity, limits=limits)
         self._made.append(made)
@@ -154,8 +157,8 @@ def some_frame(size: int = 64) -> bytes:
     return frame(FrameType.ENVELOPE, b"e" * (size - 5))
 
 
-ALL = ("memory", "tls", "quic")
-REAL = ("tls", "quic")
+ALL = ("memory", "tls", "tunnel", "quic")
+REAL = ("tls", "tunnel", "quic")
 
 
 async def pour(link: Link, peer: Peer, chunks: Sequence[bytes]) -> None:
