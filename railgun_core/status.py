@@ -202,3 +202,50 @@ class Notice(msgspec.Struct, frozen=True):
     unix_s: float
     count: int = 1
     detail: str = ""
+
+
+class Price(msgspec.Struct, frozen=True):
+    """Answer of `room.price`: the delay that high security adds to a message (median, 95 %), and data both ways.
+
+    `possible`: mixes and guards are there now; otherwise `why` is one sentence.
+    """
+
+    room: str
+    added_ms_p50: float
+    added_ms_p95: float
+    gb_month: float
+    mb_hour: float
+    packets_per_s: float
+    mixes: int
+    possible: bool
+    why: str = ""
+
+
+class Safety(msgspec.Struct, frozen=True):
+    """Answer of `room.safety`: the number of two people, the same on both devices, or somebody sits in between.
+
+    `digits`: twelve groups of five. `words`: the same number as 24 words. `qr`: the text to show as a QR code.
+    """
+
+    room: str
+    member: str
+    digits: str
+    words: tuple[str, ...]
+    qr: str
+
+
+class ExposureRole(msgspec.Struct, frozen=True):
+    """What one kind of peer could have learned of this device, from the links and frames that were really used."""
+
+    role: str
+    peers: int
+    learned: tuple[str, ...]
+    not_learned: tuple[str, ...]
+    counts: dict[str, int]
+
+
+class Exposure(msgspec.Struct, frozen=True):
+    """Answer of `exposure`: the ledger of one day (UTC)."""
+
+    day_unix_s: float
+    roles: tuple[ExposureRole, ...]

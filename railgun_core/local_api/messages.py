@@ -16,6 +16,10 @@ from typing import Any
 import msgspec
 
 from railgun_core.status import DutyStatus, RoomStatus
+from railgun_core.status import Exposure as Exposure  # these four the engine makes itself: the layer below has them
+from railgun_core.status import ExposureRole as ExposureRole
+from railgun_core.status import Price as Price
+from railgun_core.status import Safety as Safety
 
 MAX_LINE_BYTES = 8 * 1024 * 1024
 MAX_LINES_PER_SEND = 1_000
@@ -115,39 +119,11 @@ class PriceAsk(msgspec.Struct, frozen=True):
     gb_month: float | None = None
 
 
-class Price(msgspec.Struct, frozen=True):
-    """What high security costs: added delay of a message (median, 95 %), and data both ways. `possible`: mixes and
-    guards are there now; otherwise `why` is one sentence."""
-
-    room: str
-    added_ms_p50: float
-    added_ms_p95: float
-    gb_month: float
-    mb_hour: float
-    packets_per_s: float
-    mixes: int
-    possible: bool
-    why: str = ""
-
-
 class MemberRef(msgspec.Struct, frozen=True):
     """`room.safety` -> Safety; `room.remove` -> RoomInfo. `member`: its id or the start of it."""
 
     room: str
     member: str
-
-
-class Safety(msgspec.Struct, frozen=True):
-    """The safety number of this person and one member: the same on both devices, or somebody sits in between.
-
-    `digits`: twelve groups of five. `words`: the same number as 24 words. `qr`: the text to show as a QR code.
-    """
-
-    room: str
-    member: str
-    digits: str
-    words: tuple[str, ...]
-    qr: str
 
 
 class RoomSendOpaque(msgspec.Struct, frozen=True):
@@ -166,23 +142,6 @@ class ExposureAsk(msgspec.Struct, frozen=True):
     """`exposure` -> Exposure: the ledger of today, or of `days_ago`."""
 
     days_ago: int = 0
-
-
-class ExposureRole(msgspec.Struct, frozen=True):
-    """What one kind of peer could have learned of this device, from the links and frames that were really used."""
-
-    role: str
-    peers: int
-    learned: tuple[str, ...]
-    not_learned: tuple[str, ...]
-    counts: dict[str, int]
-
-
-class Exposure(msgspec.Struct, frozen=True):
-    """`exposure`."""
-
-    day_unix_s: float
-    roles: tuple[ExposureRole, ...]
 
 
 class InspectArgs(msgspec.Struct, frozen=True):

@@ -1,65 +1,47 @@
 """What each verb of the local API does with the engine. Thin: decode, ask, encode.
 
-Everything that changes something is committed before the answer says so.
+Here: the engine's state, the network and health. Rooms are in verbs_rooms.py, what protects them in verbs_privacy.py.
 """
 
 from __future__ import annotations
 
 import asyncio
 import resource
-import secrets
 import time
 from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 
-from railgun_core.base.errors import EnvironmentFailure, UsageError
+from railgun_core.base.errors import UsageError
 from railgun_core.base.ids import Tag
-from railgun_core.changes import Delivery, DutyPut, Message
-from railgun_core.engine.engine import Engine, instant
-from railgun_core.events import Effect
+from railgun_core.changes import DutyPut
+from railgun_core.engine.clock import instant
+from railgun_core.engine.engine import Engine
 from railgun_core.local_api import messages as m
 from railgun_core.local_api.handlers import Handler, call, latest, stream
 from railgun_core.local_api.health import checks
 from railgun_core.local_api.inspection import inspection_of
+from railgun_core.local_api.verbs_rooms import RoomVerbs
 from railgun_core.logs import EngineLog
-from railgun_core.rooms.content import split_message
-from railgun_core.rooms.epoch_keys import room_id_of
-from railgun_core.rooms.invite import LIFETIME_S, Invite, decode_invite, encode_invite
-from railgun_core.rooms.room import Room
-from railgun_core.rooms.rooms import find_room, member_text
 from railgun_core.status import DutyState, DutyStatus, NodeStatus
 from railgun_core.wire.records import PeerBody, PeerRole
 
 WATCH_EVERY_S = 0.25
-PAGE = 500
-MOST_IN_A_PAGE = 1_000
-MAX_NAME_BYTES = 120
 PAST_DUTIES = 200
-WAITS = {"accepted": Delivery.ACCEPTED, "stored": Delivery.STORED, "delivered": Delivery.DELIVERED}
 
 
-class Verbs:
+class Verbs(RoomVerbs):
     """The handlers of one engine."""
 
     def __init__(self, engine: Engine, log: EngineLog) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self._log = log
-        self._joining = asyncio.Lock()
 
     def handlers(self) -> Mapping[str, Handler]:
         """Verb to handler."""
         return {
             "status": call(m.Empty, self.status),
             "status.watch": latest(m.Empty, self.watch),
-            "room.create": call(m.RoomCreate, self.room_create),
-            "room.list": call(m.Empty, self.room_list),
-            "room.invite": call(m.RoomRef, self.room_invite),
-            "room.join": call(m.RoomJoin, self.room_join),
-            "room.leave": call(m.RoomRef, self.room_leave),
-            "room.members": call(m.RoomRef, self.room_members),
-            "room.send": call(m.RoomSend, self.room_send),
-            "room.read": call(m.RoomRead, self.room_read),
-            "room.follow": stream(m.RoomFollow, self.room_follow),
+            **self.room_handlers(),
             "duties": call(m.Empty, self.duties),
             "peers": call(m.Empty, self.peers),
             "inspect": call(m.InspectArgs, self.inspect),
@@ -89,131 +71,6 @@ class Verbs:
             lookups_ms=engine.dht.lookup_times_ms(),
             links=engine.links.by_transport(),
         )
-
-    # ------------------------------------------------------------ rooms
-
-    async def room_create(self, args: m.RoomCreate) -> m.RoomInfo:
-        name = _checked_name(args.name)
-        if any(room.put.name == name for room in self._rooms()):
-            raise UsageError(f"You have a room called {name} already.", code="name-taken")
-        room = await self._enter(name, secrets.token_bytes(32), joining=False)
-        return _info(room)
-
-    async def room_join(self, args: m.RoomJoin) -> m.RoomInfo:
-        invite = decode_invite(args.link, time.time())
-        if invite.hints and not self._engine.dht.contacts:
-            await self._engine.dht.bootstrap(invite.hints)
-        async with self._joining:  # one at a time: a room that was left is cleared before it is entered again
-            room_id = room_id_of(invite.room_root)
-            if room_id not in self._engine.node.rooms.rooms:
-                await self._engine.store.end_membership(room_id)
-            name = _free_name(invite.name, {room.put.name for room in self._rooms()})
-            room = await self._enter(name, invite.room_root, joining=True)
-        welcome = self._engine.waiting.welcome(room.id)
-        try:
-            async with asyncio.timeout(args.wait_s):
-                while room.joining:
-                    await welcome.wait()
-        except TimeoutError:
-            pass
-        finally:
-            self._engine.waiting.leave(room.id, welcome)
-        return _info(room)
-
-    async def _enter(self, name: str, root: bytes, *, joining: bool) -> Room:
-        self._check_disk()
-        effects: list[Effect] = []
-        room = self._engine.node.rooms.create(name, root, instant(), effects, joining=joining)
-        self._engine.carry_out(effects)
-        await self._engine.settled()
-        return room
-
-    async def room_list(self, _: m.Empty) -> m.Rooms:
-        now, board, node = instant(), self._engine.board, self._engine.node
-        rooms = tuple(self._rooms())
-        return m.Rooms(tuple(map(_info, rooms)), tuple(board.room(room, node, now.unix_s) for room in rooms))
-
-    async def room_invite(self, args: m.RoomRef) -> m.Invite:
-        room = self._room(args.room)
-        hints = self._engine.contact_hints()
-        link = encode_invite(Invite(room.put.root, room.put.name, int(time.time()) + LIFETIME_S, hints))
-        return m.Invite(room.id.hex(), link)
-
-    async def room_leave(self, args: m.RoomRef) -> m.RoomInfo:
-        async with self._joining:
-            room = self._room(args.room)
-            effects: list[Effect] = []
-            self._engine.node.rooms.leave(room, instant(), effects)
-            self._engine.carry_out(effects)
-            await self._engine.settled()
-        return _info(room)
-
-    async def room_members(self, args: m.RoomRef) -> m.Members:
-        room = self._room(args.room)
-        me = m.MemberInfo(
-            member=member_text(room.me),
-            me=True,
-            have=room.outbox.last_seq,
-            confirmed=room.outbox.last_seq,
-            heard_unix_s=time.time(),
-            left=False,
-        )
-        others = tuple(
-            m.MemberInfo(
-                member=member_text(inbox.member),
-                me=False,
-                have=inbox.committed - (inbox.baseline or 0),
-                confirmed=inbox.confirmed,
-                heard_unix_s=inbox.heard_s,
-                left=inbox not in room.others,
-            )
-            for inbox in room.inboxes.values()
-        )
-        return m.Members(room.id.hex(), (me, *others))
-
-    async def room_send(self, args: m.RoomSend) -> m.Sent:
-        room = self._room(args.room)
-        _check_lines(args)
-        self._check_disk()
-        effects: list[Effect] = []
-        first, last = self._engine.node.rooms.submit(room, args.lines, instant(), effects)
-        wait = self._engine.waiting.send(room.id, first, last, WAITS[args.wait])
-        try:
-            self._engine.carry_out(effects)
-            async with asyncio.timeout(args.wait_s):
-                await self._made_durable()
-                await wait.done.wait()
-        except TimeoutError:
-            pass
-        finally:
-            self._engine.waiting.forget(wait)
-        return _sent(args, first, last, wait.remaining)
-
-    async def room_read(self, args: m.RoomRead) -> m.Messages:
-        room = self._room(args.room)
-        store = self._engine.store
-        count = max(1, min(args.count, MOST_IN_A_PAGE))
-        if args.since is None:
-            found = await store.latest_messages(room.id, limit=count, max_bytes=m.MAX_PAGE_BYTES)
-        else:
-            found = await store.messages(room.id, after=args.since, limit=count, max_bytes=m.MAX_PAGE_BYTES)
-        return _messages(room, found, args.since or 0)
-
-    async def room_follow(self, args: m.RoomFollow) -> AsyncGenerator[m.Messages, None]:
-        room = self._room(args.room)
-        growth = self._engine.waiting.growth(room.id)
-        since = args.since
-        try:
-            while True:
-                growth.clear()
-                while found := await self._engine.store.messages(
-                    room.id, after=since, limit=PAGE, max_bytes=m.MAX_PAGE_BYTES
-                ):
-                    since = found[-1].position
-                    yield _messages(room, found, since)
-                await growth.wait()
-        finally:
-            self._engine.waiting.leave(room.id, growth)
 
     # ------------------------------------------------------------ the network
 
@@ -327,7 +184,7 @@ class Verbs:
         usage = resource.getrusage(resource.RUSAGE_SELF)
         return m.Counters(
             sizes={str(size): count for size, count in engine.links.sizes.items()},
-            relayed_bytes=engine.carried()[1],
+            relayed_bytes=engine.node.relay.carried()[1],
             links=dict(engine.links.opened),
             rotations=engine.node.relay.rotations,
             failover_ms=engine.board.times("failover"),
@@ -335,109 +192,6 @@ class Verbs:
             cpu_s=usage.ru_utime + usage.ru_stime,
             rss_bytes=_rss_bytes(),
         )
-
-    # ------------------------------------------------------------ inside
-
-    def _rooms(self) -> list[Room]:
-        return list(self._engine.node.rooms.rooms.values())
-
-    def _room(self, name: str) -> Room:
-        return find_room(self._rooms(), name)
-
-    async def _made_durable(self) -> None:
-        try:
-            await self._engine.settled()
-        except EnvironmentFailure as failure:
-            rest = "These lines wait in memory: they go out when there is room, or are lost if the engine ends before."
-            raise EnvironmentFailure(f"{failure.detail} {rest}", code=failure.code) from None
-
-    def _check_disk(self) -> None:
-        failure = self._engine.save_failure
-        if failure is not None:
-            raise failure
-
-
-def _info(room: Room) -> m.RoomInfo:
-    return m.RoomInfo(
-        room=room.id.hex(),
-        name=room.put.name,
-        members=room.members,
-        created_unix_s=room.put.created_s,
-        left=room.left,
-        waiting=room.joining,
-    )
-
-
-def _checked_name(name: str) -> str:
-    """The name without blanks around it: two rooms that look the same could not be told apart."""
-    name = name.strip()
-    if not name or not name.isprintable() or len(name.encode("utf-8")) > MAX_NAME_BYTES:
-        raise UsageError("A room's name has 1 to 120 bytes, all of them printable characters.", code="bad-name")
-    return name
-
-
-def _free_name(wanted: str, taken: set[str]) -> str:
-    """The inviter's name for the room, or that with a number; never too long to be invited to again."""
-    name, number = wanted, 1
-    while name in taken:
-        number += 1
-        mark = f" ({number})"
-        name = wanted.encode()[: MAX_NAME_BYTES - len(mark)].decode(errors="ignore") + mark
-    return name
-
-
-def _check_lines(args: m.RoomSend) -> None:
-    if args.wait not in WAITS:
-        raise UsageError(f"Wait for one of {', '.join(WAITS)}.", code="usage")
-    if not 0 < len(args.lines) <= m.MAX_LINES_PER_SEND:
-        raise UsageError(f"Send 1 to {m.MAX_LINES_PER_SEND:,} lines at once.", code="usage")
-    if any(len(line) > m.MAX_MESSAGE_BYTES for line in args.lines):
-        raise UsageError(f"One message has at most {m.MAX_MESSAGE_BYTES:,} bytes.", code="message-too-long")
-
-
-def _sent(args: m.RoomSend, first: int, last: int, remaining: set[int]) -> m.Sent:
-    runs: list[tuple[int, int]] = []
-    for seq in sorted(remaining):
-        if runs and runs[-1][1] == seq - 1:
-            runs[-1] = (runs[-1][0], seq)
-        else:
-            runs.append((seq, seq))
-    reached = len(args.lines) if not remaining else _reached(args.lines, first, remaining)
-    return m.Sent(
-        lines=len(args.lines),
-        reached=reached,
-        wait=args.wait,
-        first_seq=first,
-        last_seq=last,
-        waiting=len(args.lines) - reached,
-        missing=tuple(runs),
-    )
-
-
-def _reached(lines: tuple[bytes, ...], first: int, remaining: set[int]) -> int:
-    """How many lines are there whole: a long one has several items, and counts when all of them are."""
-    reached = 0
-    for line in lines:
-        after = first + len(split_message(line, first, 0.0))
-        reached += remaining.isdisjoint(range(first, after))
-        first = after
-    return reached
-
-
-def _messages(room: Room, found: tuple[Message, ...], last: int) -> m.Messages:
-    out = tuple(
-        m.MessageOut(
-            position=message.position,
-            sender=member_text(message.sender),
-            me=message.delivery is not None,
-            seq=message.seq,
-            body=message.body,
-            unix_s=message.at_s,
-            delivery="" if message.delivery is None else message.delivery.name.lower(),
-        )
-        for message in found
-    )
-    return m.Messages(room.id.hex(), out, found[-1].position if found else last)
 
 
 def _rss_bytes() -> int:
