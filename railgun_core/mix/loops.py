@@ -8,8 +8,8 @@ takes one away, the floor is 0 and ALARM is the limit. LOSS and ALARM are comput
     20 % vanish in all: the alarm is there within 57 loops with P = 0.99, within 21 with P = 0.63
     20 % on top of the natural 1 %: within 53 loops with P = 0.99
 
-Both at once, 21 loops and one false alarm a week, no test can give: of 21 loops at 20 % one or more vanish with P =
-0.9908, none of smaller bound keeps 0.99, so a single loss would have to alarm, and by nature one in 100 loops is lost.
+Both at once, 21 loops and one false alarm a week, no test can give: of 21 loops at 20 % at least one vanishes with P =
+0.9908 and at least two with P = 0.94. So one single loss would have to alarm, and by nature one loop in 100 is lost.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Which relays mix, and the way a packet takes through three of them.
 
 A mix stands in one of three strata for a day, by a hash of the day and its peer id, so that nobody chooses its place
-and every packet crosses the strata in order. A path has one mix of each stratum and three different address groups. It is
-drawn group first, relay second: an adversary's share of the paths is its share of address groups, not of ids.
+and every packet crosses the strata in order. A path has one mix of each stratum and three different address groups. It
+is drawn group first, relay second: an adversary's share of the paths is its share of address groups, not of ids.
 Delays are drawn by the sender: exponential, so that what leaves a mix says nothing of what came when.
 Source: protocol.md 10; Diaz, Halpin, Kiayias, "The Nym Network", 2021, for strata and continuous mixing.
 """
