@@ -37,4 +37,5 @@ class DhtConfig:
     keepalive_s: float = 60.0  # a contact silent for this long is pinged
     refresh_s: float = 900.0  # a lookup of a random id this often
 
+    quiet: bool = False  # answer nobody, ask the given entries only, and only when relays are wanted (entries.py)
     state_path: Path | None = None

@@ -35,6 +35,7 @@ from railgun_core.discovery.datagrams import (
     decode_message,
     encode_datagram,
 )
+from railgun_core.discovery.entries import EntrySearch
 from railgun_core.discovery.membership import Membership
 from railgun_core.discovery.ownership import Ownership
 from railgun_core.discovery.placement import announcement_key, keys_of, named_group_keys, own_key
@@ -93,8 +94,11 @@ class Dht:
         self._crawler = Crawler(self.dht_id, config=config, table=self.table, questions=self._questions)
         self._verifier = Verifier(config.puzzle_bits)
         self._ownership = Ownership(identity, rng=rng)
+        notice = on_notice or (lambda code: None)
+        self._entries = EntrySearch(config=config, crawler=self._crawler, questions=self._questions, notice=notice)
+        search = self._entries if config.quiet else self._crawler
         self._view = RelayView(
-            config=config, crawler=self._crawler, verifier=self._verifier, clock=clock, local=self._local_groups
+            config=config, crawler=search, verifier=self._verifier, clock=clock, local=self._local_groups
         )
         self._view.on_lookup = self._note_lookup
         self._membership = Membership(
@@ -105,7 +109,7 @@ class Dht:
             rng=rng,
             clock=clock,
             spawn=self._spawn,
-            notice=on_notice or (lambda code: None),
+            notice=notice,
         )
         self._membership.on_new = self._fresh_contact
         self._membership.on_answer = self._note_answer
@@ -129,6 +133,8 @@ class Dht:
             await self._sockets.close()
             raise
         self._running = True
+        if self.config.quiet:
+            return bound
         if self.config.state_path is not None:
             self._membership.remember(load_contacts(self.config.state_path))
         self._spawn(self._run())
@@ -138,7 +144,11 @@ class Dht:
         """Join through these addresses and the contacts of the last run. How many answered at once.
 
         Takes at most a few seconds. Whoever does not answer is tried again in the background, with back-off.
+        A quiet node only notes the addresses, and asks them when relays are wanted: the answer is 0.
         """
+        if self.config.quiet:
+            self._entries.add(addresses)
+            return 0
         return await self._membership.join(addresses)
 
     async def close(self) -> None:
@@ -155,7 +165,12 @@ class Dht:
             self._save()
 
     async def publish(self, record: Record) -> int:
-        """Store a record at each of its keys and, when it is ours, keep it alive. The copies at its worst key."""
+        """Store a record at each of its keys and, when it is ours, keep it alive. The copies at its worst key.
+
+        A quiet node publishes nothing: 0.
+        """
+        if self.config.quiet:
+            return 0
         self._ownership.add(record, now=self._clock())
         return await self._place(record)
 
@@ -165,10 +180,11 @@ class Dht:
 
     async def relays_near(self, targets: Sequence[bytes]) -> tuple[Record, ...]:
         """The verified live relay records of the 16 groups nearest to each target; costs nothing when asked again."""
-        return await self._view.near(targets, network=len(self.table) if self._running else 0)
+        known = len(self._entries) if self.config.quiet else len(self.table)
+        return await self._view.near(targets, network=known if self._running else 0)
 
     async def find_peer(self, peer_id: PeerId) -> Record | None:
-        """The newest live record of one peer."""
+        """The newest live record of one peer. A quiet node does not ask for it."""
         unix_s = self._clock().unix_s
 
         def accept(record: Record) -> bool:
@@ -178,7 +194,7 @@ class Dht:
         return max(found, key=lambda record: record.sequence, default=None)
 
     async def announcements(self, tag: bytes) -> tuple[Record, ...]:
-        """Live announcements under a tag, over eight disjoint paths."""
+        """Live announcements under a tag, over eight disjoint paths. A quiet node does not ask for them."""
         unix_s = self._clock().unix_s
 
         def accept(record: Record) -> bool:
@@ -223,7 +239,8 @@ class Dht:
             if not solves_puzzle(head.public_key, self.config.puzzle_bits):
                 raise MalformedFrame("puzzle")
             if head.kind.is_question:
-                self._answer(raw, head, source)
+                if not self.config.quiet:
+                    self._answer(raw, head, source)
             elif self._questions.knows(head.request_id):
                 self._questions.received(raw, head, source)
             else:
@@ -259,7 +276,7 @@ class Dht:
         for record in (*self.store.get(key, now_s=now.unix_s), *self._ownership.records):
             if own_key(record) == key:
                 findings.add_record(record)
-        if self._running and len(self.table):
+        if self._running and len(self.table) and not self.config.quiet:
             await self._crawler.records(key, findings, paths=paths, holders=holders)
             self._note_lookup(self._clock().mono_s - now.mono_s)
         return findings.records
@@ -309,7 +326,8 @@ class Dht:
         return held
 
     def _fresh_contact(self, who: ContactInfo) -> None:
-        self._fresh.append(who)
+        if not self.config.quiet:  # there is nothing to hand over
+            self._fresh.append(who)
 
     def _note_answer(self, answer: Answer) -> None:
         if isinstance(answer, Pong):
@@ -356,7 +374,7 @@ class Dht:
         await self._store_at(who, key, record)
 
     def _save(self) -> None:
-        if self.config.state_path is not None and len(self.table):
+        if self.config.state_path is not None and len(self.table) and not self.config.quiet:
             save_contacts(self.config.state_path, self.table.nearest(self.dht_id, 256))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

@@ -169,7 +169,7 @@ class Membership:
             self._backoff_s = _RETRY_FIRST_S
 
     async def _knock(self, addresses: Sequence[Endpoint]) -> int:
-        resolved = await asyncio.gather(*(_resolve(host, port) for host, port in addresses))
+        resolved = await asyncio.gather(*(endpoints_of(host, port) for host, port in addresses))
         unknown = [ContactInfo(b"", *endpoint) for endpoints in resolved for endpoint in endpoints[:1]]
         cached = [c for c in self._cached if self._table.get(c.id) is None] if not len(self._table) else []
         answers = await asyncio.gather(
@@ -230,7 +230,7 @@ class Membership:
             self._notice("alone")
 
 
-async def _resolve(host: str, port: int) -> list[Endpoint]:
+async def endpoints_of(host: str, port: int) -> list[Endpoint]:
     """The numeric addresses of a host; empty when its name says nothing in time."""
     try:
         packed_host(host)

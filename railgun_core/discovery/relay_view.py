@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from railgun_core.base.clock import Instant
 from railgun_core.base.ids import PeerId
 from railgun_core.discovery.config import DhtConfig
-from railgun_core.discovery.crawl import Crawler, Findings, Verifier
+from railgun_core.discovery.crawl import Findings, Report, Verifier
 from railgun_core.discovery.datagrams import ContactInfo
 from railgun_core.discovery.group_map import GroupMap
 from railgun_core.discovery.placement import names_group
@@ -24,6 +25,16 @@ _GROUPS_AT_ONCE = 8
 _YOUNG_S = 60.0  # the view counts as young this long after a group was new
 
 
+class GroupSearch(Protocol):
+    """Where the view gets its facts from."""
+
+    async def groups(self, target: bytes, report: Report) -> list[ContactInfo]:
+        """Report the groups near `target`; who was asked and answered, nearest first."""
+
+    async def pages(self, who: ContactInfo, key: bytes, findings: Findings, *, start: int, total: int) -> None:
+        """Read one holder's list."""
+
+
 class RelayView:
     """The relays near any target. `local` gives the group records held by or owned by this node, by ring key."""
 
@@ -31,7 +42,7 @@ class RelayView:
         self,
         *,
         config: DhtConfig,
-        crawler: Crawler,
+        crawler: GroupSearch,
         verifier: Verifier,
         clock: Callable[[], Instant],
         local: Callable[[], dict[bytes, tuple[Record, ...]]],
