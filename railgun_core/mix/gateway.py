@@ -20,6 +20,8 @@ from railgun_core.mix.cells import Delivery, pages, position_of, recipient_of
 from railgun_core.wire.frames import Cell, CellKind
 from railgun_core.wire.records import PeerBody, PeerRole, Record
 
+LIST_FOR_S = 2.0  # the sorted list of relays serves all questions of so long
+
 
 @dataclass(frozen=True, slots=True)
 class GatewayLimits:
@@ -45,6 +47,8 @@ class Gateway:
         self._records = records
         self._clients: dict[LinkId, _Client] = {}
         self._links: dict[bytes, LinkId] = {}
+        self._listed: list[bytes] = []
+        self._listed_s: float | None = None
         self.delivered = 0
         self.undelivered = 0  # nobody was registered
 
@@ -111,6 +115,8 @@ class Gateway:
 
     def _live(self, now: Instant) -> list[bytes]:
         """The newest live record of each relay, by peer id: a position means the same at the next question."""
+        if self._listed_s is not None and now.mono_s < self._listed_s + LIST_FOR_S:
+            return self._listed
         newest: dict[PeerId, Record] = {}
         for record in self._records():
             body = record.body
@@ -119,4 +125,5 @@ class Gateway:
             known = newest.get(record.peer_id)
             if known is None or known.sequence < record.sequence:
                 newest[record.peer_id] = record
-        return [newest[peer_id].raw for peer_id in sorted(newest)]
+        self._listed, self._listed_s = [newest[peer_id].raw for peer_id in sorted(newest)], now.mono_s
+        return self._listed
