@@ -24,7 +24,7 @@ from railgun_core.cli.tables import (
     table,
 )
 from railgun_core.local_api.messages import Check, Doctor, Duties, LogLines, LogsArgs, Peers
-from railgun_core.status import DutyStatus, NodeStatus, Quantiles
+from railgun_core.status import DutyStatus, NodeStatus, Quantiles, RoomStatus
 
 
 @click.command()
@@ -151,7 +151,7 @@ def _parsed(line: str) -> dict[str, object]:
 
 
 def _status_rows(found: NodeStatus) -> list[tuple[str, object]]:
-    traffic, targets, standing = found.traffic, found.targets, found.standing
+    traffic, targets = found.traffic, found.targets
     reachable = "not known yet" if found.reachable is None else "yes" if found.reachable else "no"
     cap = f", cap {size_words(traffic.cap_bytes)}" if traffic.cap_bytes is not None else ""
     network = (
@@ -168,10 +168,8 @@ def _status_rows(found: NodeStatus) -> list[tuple[str, object]]:
         ("Network", network + (" (young network, weak protection)" if found.young_network else "")),
         ("Links", ", ".join(f"{count} {name}" for name, count in sorted(found.transports.items())) or "none"),
         ("Epoch", f"{span_words(found.epoch_s)}, overlap {span_words(found.overlap_s)}"),
-        (
-            "Standing",
-            f"score {standing.score}, level {standing.level}" if standing.known else "not measured in this version",
-        ),
+        ("Standing", _standing(found)),
+        ("Tokens", "none yet" if found.trust.tokens == "none" else found.trust.tokens),
         ("Share", f"fair {share_words(found.share.fair)}, held {share_words(found.share.actual)}"),
         ("Traffic", f"up {rate_words(traffic.up_bps)}, down {rate_words(traffic.down_bps)}"),
         (
@@ -184,9 +182,55 @@ def _status_rows(found: NodeStatus) -> list[tuple[str, object]]:
         ("Direct", _against(targets.direct_ms, 100)),
         ("Relayed", _against(targets.relayed_ms, 300)),
         ("Failover", _against(targets.failover_ms, 5_000)),
-        ("Rooms", ", ".join(f"{room.name} ({room.unread} unread)" for room in found.rooms) or "none"),
+        ("Mixnet", _against(targets.mixnet_ms, 2_000)),
+        ("Anonymity", anonymity_words(found)),
+        ("Mix", mix_words(found)),
+        ("Rooms", ", ".join(map(_room_words, found.rooms)) or "none"),
         *(("Notice", f"{notice.level}: {notice.code} {notice.detail}".rstrip()) for notice in found.notices),
     ]
+
+
+def _standing(found: NodeStatus) -> str:
+    if found.standing.known:
+        return f"score {found.standing.score}, level {found.standing.level}"
+    return "none yet" if found.trust.standing == "none" else found.trust.standing
+
+
+def _room_words(room: RoomStatus) -> str:
+    words = f"{room.name} ({room.unread} unread"
+    if room.high_security:
+        badge = "high security" if room.badge else "high security, not anonymous yet"
+        words += f", {badge}, {room.secure_members} of {room.members} send through mixes"
+    return words + ")"
+
+
+def anonymity_words(found: NodeStatus) -> str:
+    """How anonymous this device's packets are now, or why they are not yet."""
+    if not any(room.high_security for room in found.rooms):
+        return "no high-security room"
+    now = found.anonymity
+    parts = [
+        counted(now.mixes, "mix", "mixes"),
+        counted(now.groups, "address group"),
+        f"pool {now.pool:.1f}",
+        "no message measured yet" if now.entropy_bits is None else f"{now.entropy_bits:.1f} bits last message",
+        "no loop due yet" if now.loop_return is None else f"{now.loop_return * 100:.0f} % of {now.loops:,} loops back",
+        f"{counted(now.guards, 'guard')} open",
+        f"{now.packets_per_s:.2f} packets/s, {now.gb_month:.1f} GB/month",
+    ]
+    alarm = "ALARM, own loops vanish: somebody may be dropping your packets; " if now.alarm else ""
+    head = "anonymous" if now.anonymous else f"not anonymous yet: {now.why or 'the floor is not reached'}"
+    return f"{alarm}{head.rstrip('.')}; {', '.join(parts)}"
+
+
+def mix_words(found: NodeStatus) -> str:
+    """This relay's work as a mix."""
+    if "mix" not in found.roles:
+        return "not a mix"
+    mix = found.mix
+    refused = mix.late + mix.replayed + mix.malformed + mix.full
+    dropped = f", {refused:,} dropped" if refused else ""
+    return f"{counted(mix.packets, 'packet')} passed, {mix.per_s:.1f} a second, {mix.pool:,} waiting{dropped}"
 
 
 def _against(measured: Quantiles, promise_ms: int) -> str:

@@ -1,4 +1,7 @@
-"""`railgun room …`: create, list, invite, join, leave, members. Sending and reading have modules of their own."""
+"""`railgun room …`: create, list, invite, join, leave, members.
+
+Sending, reading and what protects a room (secure, price, safety, remove) have modules of their own.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import click
 from railgun_core.cli.frame import Place, ask, common, data_dir_option, json_option
 from railgun_core.cli.outcome import print_json
 from railgun_core.cli.reading import read
+from railgun_core.cli.securing import price, remove, safety, secure
 from railgun_core.cli.sending import send
 from railgun_core.cli.tables import counted, moment_words, plain, table
 from railgun_core.local_api.messages import (
@@ -29,8 +33,8 @@ def room() -> None:
     """Rooms. ROOM is a room's name or the first digits of its id."""
 
 
-room.add_command(send)
-room.add_command(read)
+for _command in (send, read, secure, price, safety, remove):
+    room.add_command(_command)
 
 
 @room.command()
@@ -56,8 +60,10 @@ def list_rooms(place: Place) -> int:
         committee = f"{status.relays_open} of {status.committee_size}" if status else ""
         state = "left" if info.left else "waiting for a member" if info.waiting else "open"
         queued, unread = (str(status.queued), str(status.unread)) if status else ("", "")
-        rows.append((info.room[:10], info.name, state, info.members, committee, queued, unread))
-    click.echo(table(("ROOM", "NAME", "STATE", "MEMBERS", "RELAYS", "QUEUED", "UNREAD"), rows, none="No room yet."))
+        security = "" if not info.high_security else "high" if status and status.badge else "high, not anonymous yet"
+        rows.append((info.room[:10], info.name, state, info.members, committee, queued, unread, security))
+    head = ("ROOM", "NAME", "STATE", "MEMBERS", "RELAYS", "QUEUED", "UNREAD", "SECURITY")
+    click.echo(table(head, rows, none="No room yet."))
     return 0
 
 
@@ -112,10 +118,11 @@ def members(place: Place, room_name: str) -> int:
             member.have,
             member.confirmed,
             "" if member.me or not member.heard_unix_s else moment_words(member.heard_unix_s),
+            "through mixes" if member.secure else "directly",
         )
         for member in found.members
     ]
-    click.echo(table(("MEMBER", "", "ARRIVED", "CONFIRMED", "LAST HEARD"), rows, none="Nobody."))
+    click.echo(table(("MEMBER", "", "ARRIVED", "CONFIRMED", "LAST HEARD", "SENDS"), rows, none="Nobody."))
     return 0
 
 

@@ -25,6 +25,9 @@ from railgun_core.local_api.messages import (
     Doctor,
     Duties,
     Empty,
+    Exposure,
+    ExposureAsk,
+    ExposureRole,
     InspectArgs,
     Inspection,
     Inspections,
@@ -32,11 +35,14 @@ from railgun_core.local_api.messages import (
     LogLines,
     LogsArgs,
     MemberInfo,
+    MemberRef,
     Members,
     MessageOut,
     Messages,
     PeerInfo,
     Peers,
+    Price,
+    PriceAsk,
     RoomCreate,
     RoomFollow,
     RoomInfo,
@@ -44,7 +50,9 @@ from railgun_core.local_api.messages import (
     RoomRead,
     RoomRef,
     Rooms,
+    RoomSecure,
     RoomSend,
+    Safety,
     Sent,
 )
 from railgun_core.local_api.server import ApiServer
@@ -81,6 +89,8 @@ class Engine:
     said: list[bytes] = field(default_factory=list)
     requests: list[RoomSend] = field(default_factory=list)
     links: list[str] = field(default_factory=list)
+    asked: list[object] = field(default_factory=list)
+    no_mixes: str = ""  # why high security is not possible
     stuck: frozenset[bytes] = frozenset()
     inspections: tuple[Inspection, ...] = ()
     doctor_good: bool = True
@@ -159,6 +169,29 @@ class Engine:
     async def members(self, args: RoomRef) -> Members:
         return Members(args.room, (MemberInfo("m1", True, 4, 4, 0.0, False), MemberInfo("m2", False, 3, 2, 1e9, False)))
 
+    async def price(self, args: PriceAsk) -> Price:
+        self.asked.append(args)
+        gb_month = args.gb_month or 30.0
+        return Price(args.room, 640.4, 1_380.0, gb_month, gb_month / 0.72, 0.5, 34, not self.no_mixes, self.no_mixes)
+
+    async def secure(self, args: RoomSecure) -> RoomInfo:
+        self.asked.append(args)
+        return RoomInfo("ab" * 16, args.room, 2, 1.0e9, high_security=args.on)
+
+    async def safety(self, args: MemberRef) -> Safety:
+        digits = " ".join(f"{n:05d}" for n in range(12))
+        return Safety("ab" * 16, args.member, digits, tuple(f"word{n}" for n in range(24)), "RAILGUN-SAFETY:1")
+
+    async def remove(self, args: MemberRef) -> RoomInfo:
+        self.asked.append(args)
+        return RoomInfo("ab" * 16, args.room, 1, 1.0e9)
+
+    async def exposure(self, args: ExposureAsk) -> Exposure:
+        self.asked.append(args)
+        learned = "Your internet address, and when 2 sessions were open."
+        role = ExposureRole("guard", 3, (learned,), ("Which rooms you are in.",), {"sessions": 2})
+        return Exposure(1_763_769_600.0, () if args.days_ago else (role,))
+
     async def duties(self, _: Empty) -> Duties:
         return Duties((DUTY,), ())
 
@@ -189,6 +222,11 @@ class Engine:
             "room.send": call(RoomSend, self.send),
             "room.read": call(RoomRead, self.read),
             "room.follow": stream(RoomFollow, self.follow),
+            "room.price": call(PriceAsk, self.price),
+            "room.secure": call(RoomSecure, self.secure),
+            "room.safety": call(MemberRef, self.safety),
+            "room.remove": call(MemberRef, self.remove),
+            "exposure": call(ExposureAsk, self.exposure),
             "duties": call(Empty, self.duties),
             "peers": call(Empty, self.peers),
             "inspect": call(InspectArgs, self.inspect),

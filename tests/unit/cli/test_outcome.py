@@ -69,7 +69,7 @@ def test_without_an_engine_json_is_still_one_object(cli: Cli) -> None:
         ["node", "--mode", "hybrid"],
         ["node", "--mode", "full", "--bootstrap", "127.0.0.1:1"],
         ["node", "--listen", "nowhere"],
-        ["node", "--roles", "mix"],
+        ["node", "--roles", "mailbox"],
         ["node", "--epoch-s", "soon"],
         ["node", "--committee-size", "9"],
         ["demo", "--peers", "0"],
