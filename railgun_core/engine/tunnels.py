@@ -8,22 +8,34 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import enum
 import ipaddress
+import time
 from collections.abc import Callable
 
-from railgun_core.base.ids import LinkId
+from railgun_core.base.ids import LinkId, PeerId
 from railgun_core.base.keys import Identity
 from railgun_core.events import Dial
 from railgun_core.transport.link import DialFailure, Link, LinkHandler
 from railgun_core.transport.outqueue import CLOSE_S
 from railgun_core.transport.tls import TlsTransport
 from railgun_core.transport.tunnel import TunnelLimits
-from railgun_core.transport.tunnel_guard import Target, TunnelCounts, TunnelGuard
+from railgun_core.transport.tunnel_guard import TunnelCounts, TunnelGuard
 from railgun_core.transport.tunnel_pipe import TunnelClient, TunnelPipe
-from railgun_core.wire.frames import Cell
+from railgun_core.transport.tunnel_proofs import Place
+from railgun_core.wire.frames import Cell, CellKind
 from railgun_core.wire.records import Address, AddressKind, PeerBody, PeerRole, Record
 
-FIRST_TUNNEL_KIND = 16
+FIRST_TUNNEL_KIND = CellKind.CONNECT
+
+
+class Reach(enum.IntEnum):
+    """From where an address can be reached."""
+
+    NOWHERE = 0  # no peer's address
+    MACHINE = 1
+    NETWORK = 2
+    WORLD = 3
 
 
 def tls_address(record: Record) -> Address | None:
@@ -34,30 +46,29 @@ def tls_address(record: Record) -> Address | None:
 
 
 def guarded_address(record: Record | None, *, own_host: str, unix_s: float) -> Address | None:
-    """Where a guard at `own_host` connects to for its clients: a live relay's TLS address, or None.
+    """Where a guard at `own_host` may connect to for its clients: a live relay's TLS address, or None.
 
-    A record is its peer's own word, so its address is not followed everywhere: it has to be on the host of its DHT
-    address, whose group the record's keepers saw, and not nearer to this machine than the guard's own address is.
+    A record is its signer's own word, so it may not lead a guard nearer to itself than it is to others: into its own
+    machine or its private network. That the relay really is there is asked of the relay (tunnel_proofs.py).
     """
     if record is None or not isinstance(record.body, PeerBody) or not record.is_live(unix_s):
         return None
     address = tls_address(record)
-    home = next((each for each in record.body.addresses if each.kind is AddressKind.DHT), None)
-    if address is None or home is None or home.host != address.host or PeerRole.RELAY not in record.body.roles:
+    if address is None or PeerRole.RELAY not in record.body.roles:
         return None
-    return address if (reach := _reach(address.host)) and reach >= _reach(own_host) else None
+    reach = _reach(address.host)
+    return address if reach is not Reach.NOWHERE and reach >= _reach(own_host) else None
 
 
-def _reach(host: str) -> int:
-    """From where an address can be reached: 1 this machine, 2 a private network, 3 everywhere; 0 is no peer's."""
+def _reach(host: str) -> Reach:
     address = ipaddress.ip_address(host.partition("%")[0])
-    mapped = getattr(address, "ipv4_mapped", None)
-    address = mapped if mapped is not None else address
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
     if address.is_loopback:
-        return 1
+        return Reach.MACHINE
     if address.is_unspecified or address.is_multicast or address.is_link_local or address.is_reserved:
-        return 0
-    return 3 if address.is_global else 2
+        return Reach.NOWHERE
+    return Reach.WORLD if address.is_global else Reach.NETWORK
 
 
 class Tunnels:
@@ -68,18 +79,20 @@ class Tunnels:
         transport: TlsTransport | None,
         *,
         link: Callable[[LinkId], Link | None],
-        target: Target | None,
-        local_host: str | None = None,
+        record: Callable[[PeerId], Record | None] | None,
+        own_host: Callable[[], str],
         limits: TunnelLimits | None = None,
     ) -> None:
-        """`transport`: what TLS links are opened with; `link`: an open link by its number.
+        """`transport`: what TLS links are opened with, None when this engine uses no TLS: then it has no tunnels.
 
-        `target`: where a relay may be reached for a client (see `guarded_address`); None: this engine is no guard.
-        `local_host`: the address that a guard's connections leave from, when it listens at one.
+        `link`: an open link by its number. `record`: a relay in the node's view, for clients; None: this engine is
+        no guard. `own_host`: the address that this engine is reached at.
         """
         self._transport = transport
         self._link = link
-        self._guard = TunnelGuard(target or (lambda peer: None), local_host=local_host, limits=limits)
+        self._record = record
+        self._own_host = own_host
+        self._guard = None if transport is None else TunnelGuard(transport, self._place, limits=limits)
         self._clients: dict[LinkId, TunnelClient] = {}
         self._open: dict[TunnelPipe, Link] = {}
         self._quiet = asyncio.Event()
@@ -88,28 +101,28 @@ class Tunnels:
     @property
     def counts(self) -> TunnelCounts:
         """What this engine did as a guard."""
-        return self._guard.counts
+        return TunnelCounts() if self._guard is None else self._guard.counts
 
     @property
     def carried(self) -> int:
         """Streams of clients, now."""
-        return len(self._guard)
+        return 0 if self._guard is None else len(self._guard)
 
     def cell(self, number: LinkId, cell: Cell) -> None:
         """A cell of a tunnel came on a link (effect TunnelCell). Never raises; what is wrong ends its stream."""
         link = self._link(number)
         if link is None or cell.kind < FIRST_TUNNEL_KIND:
             return
-        if link.inbound:
+        if link.inbound and self._guard is not None:
             self._guard.cell(number, cell, send=link.send)
-        elif (client := self._clients.get(number)) is not None:
+        elif not link.inbound and (client := self._clients.get(number)) is not None:
             client.cell(cell)
 
     async def dial(self, effect: Dial, *, identity: Identity, handler: LinkHandler) -> Link:
         """A link to `effect.record` through the guard link `effect.via`, as `identity`.
 
         DialFailure as a transport's, and: no-tls (that relay, or this engine, has none), no-guard (the link to the
-        guard is gone), refused (the guard does not know this relay).
+        guard is gone), refused (the guard does not know this relay, or serves nobody).
         """
         address, transport = tls_address(effect.record), self._transport
         if address is None or transport is None:
@@ -138,7 +151,8 @@ class Tunnels:
         client = self._clients.pop(number, None)
         if client is not None:
             client.down()
-        self._guard.link_closed(number)
+        if self._guard is not None:
+            self._guard.link_closed(number)
 
     async def close(self) -> None:
         """End all links through guards in order, and all streams of clients. Call it before the links close."""
@@ -153,7 +167,14 @@ class Tunnels:
         for client in self._clients.values():
             client.abort()
         self._clients.clear()
-        await self._guard.close()
+        if self._guard is not None:
+            await self._guard.close()
+
+    def _place(self, peer: PeerId) -> Place | None:
+        """Where a client's relay is, if this engine serves clients and knows it."""
+        record = None if self._record is None else self._record(peer)
+        address = guarded_address(record, own_host=self._own_host(), unix_s=time.time())
+        return None if record is None or address is None else Place(record.public_key, address)
 
     def _ended(self, pipe: TunnelPipe) -> None:
         self._open.pop(pipe, None)

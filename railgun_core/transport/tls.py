@@ -132,7 +132,7 @@ class TlsTransport:
 
     async def dial(self, address: Address, expected: PublicKey, identity: Identity, handler: LinkHandler) -> Link:
         """A link to `expected` at `address`."""
-        channel, binding = await self._open(partial(self._connect, address), expected, identity)
+        channel, binding = await self._open(partial(self.connect, address), expected, identity)
         ends = Ends(expected, binding, False, address.host)
         return self._started(TlsLink(channel, ends, self._limits, on_end=self._links.forget), handler)
 
@@ -144,8 +144,25 @@ class TlsTransport:
         ends = Ends(expected, binding, False, "")
         return self._started(TunnelledLink(channel, ends, self._limits, on_end=self._links.forget), handler)
 
-    async def _open(self, attach: Attach, expected: PublicKey, identity: Identity) -> tuple[TlsChannel, bytes]:
-        """The client's side of one handshake: the channel, its peer proved, and the binding. DialFailure."""
+    async def prove(self, address: Address, expected: PublicKey) -> None:
+        """DialFailure unless `expected` listens at `address`. The other side sees a handshake that breaks off."""
+        channel, _ = await self._open(partial(self.connect, address), expected, None)
+        channel.abort()
+        self._channels.discard(channel)
+
+    async def connect(self, address: Address, protocol: asyncio.BaseProtocol) -> None:
+        """A plain TCP connection from where this transport listens, handed to `protocol`. OSError."""
+        local = None if self._local_host is None else (self._local_host, 0)
+        if local is not None and (":" in local[0]) != (":" in address.host):
+            local = None
+        loop = asyncio.get_running_loop()
+        await loop.create_connection(lambda: protocol, address.host, address.port, local_addr=local)
+
+    async def _open(self, attach: Attach, expected: PublicKey, identity: Identity | None) -> tuple[TlsChannel, bytes]:
+        """The client's side of one handshake: the channel, its peer proved, and the binding. DialFailure.
+
+        With `identity` None it ends when the other side has proved its key.
+        """
         if self._closed:
             raise DialFailure("closed")
         channel = TlsChannel(self._client, self._scratch, server_side=False, on_lost=self._channels.discard)
@@ -154,11 +171,13 @@ class TlsTransport:
             async with asyncio.timeout(self._limits.handshake_s):
                 await attach(channel)
                 await channel.opened()
-                hello = self._hello(channel, identity)
+                hello = self._hello(channel, identity or self._identity)
                 channel.write(hello.client_opens())
-                channel.write(hello.client_proves(await channel.take(NONCE_BYTES + PROOF_BYTES), expected))
-                if await channel.take(1) != bytes((Verdict.OPEN,)):
-                    raise DialFailure("no place left", code="busy")
+                proof = hello.client_proves(await channel.take(NONCE_BYTES + PROOF_BYTES), expected)
+                if identity is not None:
+                    channel.write(proof)
+                    if await channel.take(1) != bytes((Verdict.OPEN,)):
+                        raise DialFailure("no place left", code="busy")
             if self._closed:
                 raise DialFailure("closed")
         except BaseException as error:
@@ -189,13 +208,6 @@ class TlsTransport:
             channel.abort()
         for _ in range(3):  # the loop gives the sockets back in its next turns
             await asyncio.sleep(0)
-
-    async def _connect(self, address: Address, channel: asyncio.Protocol) -> None:
-        local = None if self._local_host is None else (self._local_host, 0)
-        if local is not None and (":" in local[0]) != (":" in address.host):
-            local = None
-        loop = asyncio.get_running_loop()
-        await loop.create_connection(lambda: channel, address.host, address.port, local_addr=local)
 
     def _knock(self, channel: TlsChannel, acceptor: Acceptor) -> None:
         """Somebody connected: a task for the handshake, if the gate has a place. No cryptography before that."""

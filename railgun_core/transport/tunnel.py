@@ -35,6 +35,7 @@ class StreamEnd(enum.StrEnum):
     BUSY = "busy"  # too many streams
     TIMEOUT = "timeout"
     UNREACHABLE = "unreachable"
+    WRONG_PEER = "wrong-peer"  # somebody else is where the relay's record says that it listens
     IDLE = "idle"
     MISUSE = "misuse"  # a cell that cannot be: beyond the window, out of place
 

@@ -1,9 +1,11 @@
 """The guard's end of tunnels: plain TCP connections to relays, opened for clients and bounded in every way.
 
-A client names a relay by its peer id and nothing else; `target` answers with an address or with None, so a guard
-connects to relays that it knows itself and is no open proxy (threats.md B36). Bytes that came from TCP are cut into
-cells at once: the socket is read only as far as the client's credit goes, so what a slow client costs stays in the
-kernel and in the relay. Bytes for TCP wait in asyncio's buffer; credit for them comes back below its high-water mark.
+A client names a relay by its peer id and nothing else; `place` answers where it is, or None, and the relay proves its
+key there first: a guard connects to relays that it knows itself and is no open proxy (threats.md B36).
+
+Bytes that came from TCP are cut into cells at once: the socket is read only as far as the client's credit goes, so
+what a slow client costs stays in the kernel and in the relay. Bytes for TCP wait in asyncio's buffer; credit for them
+comes back below its high-water mark.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from typing import cast
 
 from railgun_core.base.errors import MalformedFrame
 from railgun_core.base.ids import LinkId, PeerId
+from railgun_core.transport.link import DialFailure
+from railgun_core.transport.tls import TlsTransport
 from railgun_core.transport.tunnel import (
     WINDOW_BYTES,
     StreamEnd,
@@ -26,12 +30,13 @@ from railgun_core.transport.tunnel import (
     read_end,
 )
 from railgun_core.transport.tunnel_pipe import Send
+from railgun_core.transport.tunnel_proofs import Place, Proofs
 from railgun_core.wire.frames import CELL_DATA_BYTES, Cell, CellKind
-from railgun_core.wire.records import Address
 
 TCP_HIGH_BYTES = 32 * 1024
 PEER_ID_BYTES = 32
-Target = Callable[[PeerId], Address | None]
+_ENDS = {"wrong-peer": StreamEnd.WRONG_PEER, "timeout": StreamEnd.TIMEOUT, "busy": StreamEnd.BUSY}
+FindPlace = Callable[[PeerId], Place | None]
 
 
 @dataclass(slots=True)
@@ -223,13 +228,14 @@ class _Stream(asyncio.BufferedProtocol):
 class TunnelGuard:
     """All streams that one engine carries for clients."""
 
-    def __init__(self, target: Target, *, local_host: str | None = None, limits: TunnelLimits | None = None) -> None:
-        """`target`: where a relay may be reached, or None. `local_host`: the address that connections leave from."""
+    def __init__(self, transport: TlsTransport, place: FindPlace, *, limits: TunnelLimits | None = None) -> None:
+        """`transport`: what connections are made and proved with; `place`: where a relay is, or None."""
         self.limits = limits or TunnelLimits()
         self.counts = TunnelCounts()
         self.scratch = memoryview(bytearray(WINDOW_BYTES))
-        self._target = target
-        self._local_host = local_host
+        self._transport = transport
+        self._place = place
+        self._proofs = Proofs(transport)
         self._links: dict[LinkId, dict[int, _Stream]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._total = 0
@@ -264,6 +270,7 @@ class TunnelGuard:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._proofs.close()
         for _ in range(3):  # the loop gives the sockets back in its next turns
             await asyncio.sleep(0)
 
@@ -278,29 +285,32 @@ class TunnelGuard:
 
     def _connect(self, number: LinkId, cell: Cell, send: Send) -> None:
         known = len(cell.data) == PEER_ID_BYTES
-        address = self._target(PeerId(cell.data)) if known and not self._is_closed else None
+        place = self._place(PeerId(cell.data)) if known and not self._is_closed else None
         full = self._total >= self.limits.total or len(self._links.get(number, {})) >= self.limits.per_link
-        if address is None or full:
+        if place is None or full:
             self.counts.refused += 1
             send([close_cell(cell.stream, StreamEnd.BUSY if full else StreamEnd.REFUSED)])
             return
         stream = _Stream(self, number, cell.stream, send)
         self._links.setdefault(number, {})[cell.stream] = stream
         self._total += 1
-        task = asyncio.create_task(self._open(stream, address), name="tunnel-connect")
+        task = asyncio.create_task(self._open(stream, place), name="tunnel-connect")
         stream.task = task
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _open(self, stream: _Stream, address: Address) -> None:
-        local = None if self._local_host is None else (self._local_host, 0)
-        if local is not None and (":" in local[0]) != (":" in address.host):
-            local = None
-        loop = asyncio.get_running_loop()
+    async def _open(self, stream: _Stream, place: Place) -> None:
         try:
             async with asyncio.timeout(self.limits.connect_s):
-                await loop.create_connection(lambda: stream, address.host, address.port, local_addr=local)
-        except OSError as error:  # TimeoutError is one
-            self.counts.failed += 1
-            stream.task = None  # this one ends by itself
-            stream.fail(StreamEnd.TIMEOUT if isinstance(error, TimeoutError) else StreamEnd.UNREACHABLE)
+                await self._proofs.check(place)
+                await self._transport.connect(place.address, stream)
+            return
+        except TimeoutError:
+            end = StreamEnd.TIMEOUT
+        except OSError:
+            end = StreamEnd.UNREACHABLE
+        except DialFailure as failure:
+            end = _ENDS.get(failure.code, StreamEnd.UNREACHABLE)
+        self.counts.failed += 1
+        stream.task = None  # this one ends by itself
+        stream.fail(end)

@@ -20,7 +20,7 @@ from railgun_core.wire.frames import Cell, CellKind
 
 HIGH_BYTES = 64 * 1024
 Send = Callable[[Sequence[bytes | memoryview]], None]
-_TOLD = frozenset({StreamEnd.BUSY, StreamEnd.TIMEOUT, StreamEnd.REFUSED})
+_TOLD = frozenset({StreamEnd.BUSY, StreamEnd.TIMEOUT, StreamEnd.REFUSED, StreamEnd.WRONG_PEER})
 
 
 class TunnelPipe(asyncio.Transport):
@@ -44,7 +44,7 @@ class TunnelPipe(asyncio.Transport):
         self._ends_here = self._said_end = self._ended_there = False
 
     async def opened(self) -> None:
-        """Wait for the guard's answer. DialFailure: busy, timeout, refused, unreachable, no-guard."""
+        """Wait for the guard's answer. DialFailure: busy, timeout, refused, wrong-peer, unreachable, no-guard."""
         await self._opening
 
     # -- what a protocol uses
@@ -212,7 +212,7 @@ class TunnelClient:
     async def open(self, peer: PeerId, protocol: asyncio.Protocol) -> TunnelPipe:
         """A stream to the relay `peer`, connected to `protocol`. The caller keeps the deadline.
 
-        DialFailure: busy, timeout, refused (the guard does not know this relay), unreachable, no-guard.
+        DialFailure: busy, timeout, refused (the guard does not know this relay), wrong-peer, unreachable, no-guard.
         """
         pipe = TunnelPipe(next(self._numbers), protocol, send=self._send, on_end=self._forget)
         self._pipes[pipe.stream] = pipe

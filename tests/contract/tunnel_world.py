@@ -10,7 +10,7 @@ import dataclasses
 import itertools
 import time
 
-from railgun_core.base.ids import DialId, LinkId, PeerId, PublicKey, peer_id_of
+from railgun_core.base.ids import DialId, LinkId, PeerId, PublicKey
 from railgun_core.base.keys import Identity
 from railgun_core.engine.tunnels import Tunnels
 from railgun_core.events import Dial
@@ -34,8 +34,13 @@ def relay_record(identity: Identity, *addresses: Address, roles: PeerRole = Peer
     )
 
 
+def claimed_record(key: PublicKey, *addresses: Address) -> Record:
+    """A relay's record under a key whose owner has no part in the test."""
+    return dataclasses.replace(relay_record(Identity(bytes(32)), *addresses), public_key=key)
+
+
 class CellEnd:
-    """One peer's side of links that carry cells: numbers them and hands the cells to its tunnels, as the engine does."""
+    """One peer's side of links that carry cells: numbers them, and hands cells to its tunnels as the engine does."""
 
     def __init__(self) -> None:
         self.tunnels: Tunnels
@@ -72,11 +77,15 @@ class GuardPeer:
     """A guard that knows the relays in `relays`."""
 
     def __init__(self, limits: TunnelLimits | None = None) -> None:
-        self.relays: dict[PeerId, Address] = {}
+        self.relays: dict[PeerId, Record] = {}
         self.end = CellEnd()
         self.transport = TlsTransport(GUARD, limits=Limits(per_key=64))
         self.tunnels = self.end.tunnels = Tunnels(
-            self.transport, link=self.end.links.get, target=self.relays.get, local_host=HOST, limits=limits
+            self.transport,
+            link=self.end.links.get,
+            record=self.relays.get,
+            own_host=lambda: HOST,
+            limits=limits,
         )
         self.address: Address
 
@@ -98,7 +107,9 @@ class TunnelledTransport:
         self._inner = TlsTransport(identity, limits=limits)
         self._outer = TlsTransport(CLIENT)
         self.end = CellEnd()
-        self.tunnels = self.end.tunnels = Tunnels(self._inner, link=self.end.links.get, target=None)
+        self.tunnels = self.end.tunnels = Tunnels(
+            self._inner, link=self.end.links.get, record=None, own_host=lambda: HOST
+        )
         self.guard = GuardPeer()
         self.via: LinkId | None = None
         self._ready: asyncio.Task[LinkId] | None = None
@@ -118,15 +129,15 @@ class TunnelledTransport:
         if self._ready is None:
             self._ready = asyncio.create_task(self._prepare())
         await asyncio.shield(self._ready)  # a dial that is cancelled leaves the guard to the next one
-        self.guard.relays[peer_id_of(expected)] = address
-        return await self.through(expected, address, identity=identity, handler=handler)
+        record = claimed_record(expected, address)
+        self.guard.relays[record.peer_id] = record
+        return await self.through(record, identity=identity, handler=handler)
 
     async def _prepare(self) -> LinkId:
         return await self.join(await self.guard.start())
 
-    async def through(self, expected: PublicKey, *addresses: Address, identity: Identity, handler: LinkHandler) -> Link:
-        """A dial of a relay whose record names `addresses`; the guard knows it or not."""
-        record = dataclasses.replace(relay_record(Identity(bytes(32)), *addresses), public_key=expected)
+    async def through(self, record: Record, *, identity: Identity, handler: LinkHandler) -> Link:
+        """A dial of this relay; the guard knows it or not."""
         dial = Dial(DialId(next(self._dials)), record, None, self.via)
         return await self.tunnels.dial(dial, identity=identity, handler=handler)
 
