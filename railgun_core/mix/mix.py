@@ -23,7 +23,7 @@ from railgun_core.changes import MixTagsAdd, SecretPut
 from railgun_core.events import Effect, Save, Send
 from railgun_core.mix.keyring import MixKeyring
 from railgun_core.mix.loops import LoopWatch
-from railgun_core.mix.pool import Arrivals, Held, Pool
+from railgun_core.mix.pool import OWN_SOURCE, Arrivals, Held, Pool
 from railgun_core.mix.replay import ReplayWindow
 from railgun_core.mix.sphinx import Hop, Unwrapped, new_packet, unwrap
 from railgun_core.mix.topology import MAX_DELAYS_MS, MixNode, choose_path, day_of, draw_delays
@@ -49,6 +49,7 @@ class MixLimits:
     packets_per_s: int = 200
     burst: int = 60
     waiting: int = 300
+    waiting_per_link: int = 100  # 450 packets a second of mean delay; several links are needed to crowd others out
     late_s: float = 0.020
     link_wait_s: float = 1.0  # packets of hops without delay wait so long for a link
 
@@ -82,7 +83,7 @@ class Mix:
         self._arrived = arrived
         self._deliver = deliver
         self._mixes = mixes
-        self._pool = Pool(bound=limits.waiting)
+        self._pool = Pool(bound=limits.waiting, share=limits.waiting_per_link)
         self._windows: dict[int, ReplayWindow] = {}
         self._buckets: dict[LinkId, TokenBucket] = {}
         self._tags: dict[int, list[bytes]] = {}
@@ -128,7 +129,7 @@ class Mix:
             bucket = TokenBucket(self._limits.packets_per_s, self._limits.burst, now_s=now.mono_s)
             self._buckets[link] = bucket
         if bucket.take(1, now.mono_s):
-            self._take(body, now, out)
+            self._take(link, body, now, out)
         else:
             self._limited += 1
 
@@ -195,18 +196,18 @@ class Mix:
 
     # ------------------------------------------------------------ inside
 
-    def _take(self, body: bytes, now: Instant, out: list[Effect]) -> None:
+    def _take(self, source: LinkId, body: bytes, now: Instant, out: list[Effect]) -> None:
         if self.keyring.period(now) != self._period:
             self._turn(now, out)
-        if not self._pool.enter():
+        if not self._pool.enter(source):
             return
         opened = self._open(body, now)
         if opened is None:
-            self._pool.leave()
+            self._pool.leave(source)
             return
         period, layer = opened
         self._packets += 1
-        held = self._held(layer, now)
+        held = self._held(source, layer, now)
         if layer.delay_ms:
             self._arrivals.note(now.mono_s)
         self._tags.setdefault(period, []).append(layer.tag)
@@ -231,12 +232,13 @@ class Mix:
         self._malformed += 1
         return None
 
-    def _held(self, layer: Unwrapped, now: Instant) -> Held:
+    def _held(self, source: LinkId, layer: Unwrapped, now: Instant) -> Held:
         due_s = now.mono_s + layer.delay_ms / 1000
         last_s = due_s + (self._limits.late_s if layer.delay_ms else self._limits.link_wait_s)
         if layer.next_hop is not None and layer.packet is not None:
-            return Held(due_s, last_s, PeerId(layer.next_hop), layer.packet)
-        return Held(due_s, last_s, None, layer.payload or b"", layer.recipient or b"", layer.reply_id or b"")
+            return Held(due_s, last_s, PeerId(layer.next_hop), layer.packet, source=source)
+        payload, recipient, reply_id = layer.payload or b"", layer.recipient or b"", layer.reply_id or b""
+        return Held(due_s, last_s, None, payload, recipient, reply_id, source)
 
     def _saved(self, batch: list[Held], now: Instant, out: list[Effect]) -> None:
         self._leave(self._pool.saved(batch, now.mono_s), now, out)
@@ -249,7 +251,7 @@ class Mix:
             if held.hop is None:
                 self._hand_over(held, now, out)
             elif held.hop == self._own:
-                self._take(held.body, now, out)
+                self._take(OWN_SOURCE, held.body, now, out)
             else:
                 link = self._link_to(held.hop, now, out)
                 if link is not None:

@@ -27,7 +27,7 @@ from tests.unit.mix.mix_desk import CLIENT, GENEROUS, NEXT, NEXT_LINK, NEXT_PRIV
 
 FAR = PeerId(b"F" * 32)
 FAR_LINK = LinkId(9)
-ROOMY = MixLimits(packets_per_s=1_000_000, burst=1_000_000, waiting=20_000)
+ROOMY = MixLimits(packets_per_s=1_000_000, burst=1_000_000, waiting=20_000, waiting_per_link=20_000)
 
 
 def to_far(desk: Desk, delay_ms: int = 0) -> bytes:
@@ -265,13 +265,24 @@ def test_a_lost_link_loses_what_no_other_link_takes_in_time() -> None:
 
 def test_the_pool_holds_300_and_drops_the_rest() -> None:
     desk = Desk()
-    desk.hear(*(desk.through(delay_ms=1_000) for _ in range(310)))
+    for link in range(1, 32):
+        desk.hear(*(desk.through(delay_ms=1_000) for _ in range(10)), link=LinkId(link))
     status = desk.mix.status(desk.now)
     assert (status.pool, status.full, status.packets) == (300, 10, 300)
     desk.run(1.5)
     desk.hear(desk.through())
     desk.run(0.1)
     assert (len(desk.sent), desk.mix.status(desk.now).pool) == (301, 0)
+
+
+def test_one_link_fills_a_third_of_the_pool_and_others_still_pass() -> None:
+    desk = Desk()
+    desk.hear(*(desk.through(delay_ms=MAX_DELAYS_MS) for _ in range(150)), link=LinkId(66))
+    desk.hear(*(desk.through(delay_ms=100) for _ in range(50)))
+    desk.run(0.2)
+    assert (len(desk.sent), desk.mix.status(desk.now).full) == (50, 50)
+    desk.run(2.0)
+    assert (len(desk.sent), desk.mix.status(desk.now).pool) == (150, 0)
 
 
 def test_a_disk_that_stands_still_fills_the_pool_and_no_more() -> None:
