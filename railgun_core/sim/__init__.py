@@ -6,6 +6,7 @@ partitions, `world.py` the clock and the nodes, `workload.py` the rooms and the 
 
 from __future__ import annotations
 
+from railgun_core.sim.mixflow import flow
 from railgun_core.sim.report import run
 
-__all__ = ["run"]
+__all__ = ["flow", "run"]

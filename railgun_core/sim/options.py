@@ -76,3 +76,23 @@ class SimOptions:
 def _within(flag: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
         raise UsageError(f"{flag} must be between {low:g} and {high:g}, not {value:g}.")
+
+
+@dataclass(frozen=True, slots=True)
+class FlowOptions:
+    """One run of the mixnet under load. `packets_per_s` is each client's; `seconds` are virtual, after the warm-up."""
+
+    clients: int = 1_000
+    mixes: int = 30
+    packets_per_s: float = 0.5
+    seconds: float = 30.0
+    seed: int = 1
+    targets: int = 400  # packets that the observer follows
+
+    def __post_init__(self) -> None:
+        _within("--clients", self.clients, 1, 100_000)
+        _within("--mixes", self.mixes, 3, 10_000)
+        _within("--packets-per-s", self.packets_per_s, 0.001, 100)
+        _within("--minutes", self.seconds / 60, 0.1, 100)
+        if self.clients * self.packets_per_s * self.seconds < self.targets:
+            raise UsageError("Too few packets to follow: more --clients, --packets-per-s or --minutes.")
