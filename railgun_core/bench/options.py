@@ -1,4 +1,4 @@
-"""What `railgun bench relay`, `transport` and `idle` are asked to measure, checked before anything starts."""
+"""What `railgun bench relay`, `transport`, `idle` and `mix` are asked to measure, checked before anything starts."""
 
 from __future__ import annotations
 
@@ -76,6 +76,21 @@ class BenchIdleOptions:
         return DemoOptions(
             peers=self.peers, rooms=self.rooms, members=self.members, epoch_s=self.epoch_s, json=self.json
         )
+
+
+@dataclass(frozen=True, slots=True)
+class BenchMixOptions:
+    """Mix packets made and unwrapped, in turn with the primitives inside, `rounds` times `calls`."""
+
+    rounds: int = 40
+    calls: int = 50
+    json: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.rounds <= 10_000:
+            raise UsageError(f"--rounds must be between 1 and 10,000, not {self.rounds}.")
+        if not 1 <= self.calls <= 100_000:
+            raise UsageError(f"--calls must be between 1 and 100,000, not {self.calls}.")
 
 
 def _bounded(seconds: float, rounds: int) -> None:

@@ -11,17 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
-from railgun_core.bench.options import BenchIdleOptions, BenchRelayOptions, BenchTransportOptions
+from railgun_core.bench.options import BenchIdleOptions, BenchMixOptions, BenchRelayOptions, BenchTransportOptions
 from railgun_core.cli.frame import Place, common, data_dir_option, json_option, run_async
 from railgun_core.cli.outcome import print_json
 from railgun_core.cli.tables import pairs
 from railgun_core.demo.options import SIZES, DemoOptions
-from railgun_core.sim.options import Partition, SimOptions, parse_seeds
+from railgun_core.sim.options import FlowOptions, Partition, SimOptions, parse_seeds
 from railgun_core.wire.envelope import SizeClass
 
 _DEMO, _SIM, _RELAY, _TRANSPORT = DemoOptions(), SimOptions(), BenchRelayOptions(), BenchTransportOptions()
-_IDLE = BenchIdleOptions()
+_IDLE, _FLOW, _MIX = BenchIdleOptions(), FlowOptions(), BenchMixOptions()
 _BAD_COUNTS = ("lost", "duplicated", "out_of_order")
 
 
@@ -35,6 +36,7 @@ _BAD_COUNTS = ("lost", "duplicated", "out_of_order")
 @click.option("--size", type=click.Choice(list(SIZES)), default="small", show_default=True, help="Envelope size.")
 @click.option("--kill", type=int, default=_DEMO.kill, show_default=True, help="Relays to kill on the way.")
 @click.option("--transport", metavar="quic|tls", help="Only this one. [default: both, TLS first]")
+@click.option("--secure", is_flag=True, help="Rooms through the mixnet; members are devices of their own.")
 @click.option("--seed", type=int, default=_DEMO.seed, show_default=True)
 @click.option("--app", is_flag=True, help="Open the tray on one of the peers and run until it quits.")
 @click.option("--live", is_flag=True, help="Show a table while it runs.")
@@ -60,9 +62,15 @@ def demo(place: Place, rate: float, size: str, **given: Any) -> int:
 @click.option("--rooms", type=int, default=_SIM.rooms, show_default=True)
 @click.option("--members", type=int, default=_SIM.members, show_default=True)
 @click.option("--rate", type=float, default=_SIM.rate_per_s, show_default=True, help="Messages a second, in all.")
+@click.option("--clients", type=int, help="Instead of nodes: clients of a mixnet, watched by who sees all its wires.")
+@click.option("--mixes", type=int, default=_FLOW.mixes, show_default=True, help="With --clients.")
+@click.option("--packets-per-s", type=float, default=_FLOW.packets_per_s, show_default=True, help="Of each client.")
 @common
 def sim(
     place: Place,
+    clients: int | None,
+    mixes: int,
+    packets_per_s: float,
     seed: int | None,
     seeds: str | None,
     partition: str | None,
@@ -73,6 +81,8 @@ def sim(
     """Run many nodes in this process under a virtual clock: the same seed gives the same trace."""
     if seed is not None and seeds is not None:
         raise click.UsageError("Give --seed or --seeds, not both.")
+    if clients is not None:
+        return _report(place, _flow(clients, mixes, packets_per_s, seed, given))
     options = SimOptions(
         seeds=parse_seeds(seeds) if seeds is not None else parse_seeds(str(1 if seed is None else seed)),
         partition=Partition.parse(partition) if partition is not None else None,
@@ -85,6 +95,14 @@ def sim(
 
     _quiet()
     return _report(place, run(options))
+
+
+def _flow(clients: int, mixes: int, packets_per_s: float, seed: int | None, given: dict[str, Any]) -> dict[str, object]:
+    from railgun_core.sim import flow
+
+    named = click.get_current_context().get_parameter_source("minutes") is not ParameterSource.DEFAULT
+    seconds = given["minutes"] * 60 if named else _FLOW.seconds
+    return flow(FlowOptions(clients, mixes, packets_per_s, seconds, 1 if seed is None else seed))
 
 
 @click.group()
@@ -176,6 +194,19 @@ def bench_store(place: Place, **given: Any) -> int:
 
     _quiet()
     return _report(place, run_async(run(**given)))
+
+
+@bench.command("mix")
+@click.option("--rounds", type=int, default=_MIX.rounds, show_default=True, help="Each subject in turn, so many times.")
+@click.option("--calls", type=int, default=_MIX.calls, show_default=True, help="Of each subject in a round.")
+@common
+def bench_mix(place: Place, **given: Any) -> int:
+    """CPU time of a mix packet: making it, one hop of it, and the primitives a hop consists of."""
+    options = BenchMixOptions(json=place.json, **given)
+    from railgun_core.bench.mix import run
+
+    _quiet()
+    return _report(place, run(options))
 
 
 def _list(text: str | None) -> tuple[str, ...]:

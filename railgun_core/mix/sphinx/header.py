@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from railgun_core.base.errors import MalformedFrame
 from railgun_core.base.rng import Rng
@@ -28,15 +28,6 @@ class Hop:
     node_id: bytes
     key: bytes
     delay_ms: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A header as one hop reads it. `next_header` is None at the last hop."""
-
-    keys: HopKeys = field(repr=False)
-    slot: Slot
-    next_header: bytes | None
 
 
 def make_header(path: Sequence[Hop], *, last: Slot, rng: Rng, geometry: Geometry) -> tuple[bytes, tuple[bytes, ...]]:
@@ -64,8 +55,11 @@ def make_header(path: Sequence[Hop], *, last: Slot, rng: Rng, geometry: Geometry
     return VERSION + alphas[0] + beta + mac, tuple(one.payload for one in shared)
 
 
-def open_header(private: bytes, header: bytes, geometry: Geometry) -> Opened:
-    """Check a header and read it with a hop's private key. MalformedFrame on every flaw. About 140 us."""
+def open_header(private: bytes, header: bytes, geometry: Geometry) -> tuple[HopKeys, Slot, bytes | None]:
+    """Check a header with a hop's private key: its keys, its orders, and the next header unless this hop is the last.
+
+    MalformedFrame on every flaw. About 130 us.
+    """
     mac_at = geometry.mac_at
     if len(header) != geometry.header_bytes or header[:ALPHA_AT] != VERSION:
         raise MalformedFrame("a mix packet has the wrong form")
@@ -76,9 +70,9 @@ def open_header(private: bytes, header: bytes, geometry: Geometry) -> Opened:
     plain = shared.keystream_xor(header[BETA_AT:mac_at] + bytes(SLOT_BYTES))
     slot = commands.decode(plain[:SLOT_BYTES])
     if slot.next_mac is None:
-        return Opened(shared, slot, None)
-    blinded = keys.multiply(keys.blinding_scalar(shared), alpha)
-    return Opened(shared, slot, VERSION + blinded + plain[SLOT_BYTES:] + slot.next_mac)
+        return shared, slot, None
+    blinded = keys.multiply(shared.blinding_scalar(), alpha)
+    return shared, slot, VERSION + blinded + plain[SLOT_BYTES:] + slot.next_mac
 
 
 def _agree(path: Sequence[Hop], ephemeral: bytes) -> tuple[list[bytes], list[HopKeys]]:
@@ -90,7 +84,7 @@ def _agree(path: Sequence[Hop], ephemeral: bytes) -> tuple[list[bytes], list[Hop
         alphas.append(keys.public_key(scalar))
         found = keys.derive(keys.multiply(scalar, hop.key))
         shared.append(found)
-        exponent = keys.product(exponent, keys.clamped(keys.blinding_scalar(found)))
+        exponent = keys.product(exponent, keys.clamped(found.blinding_scalar()))
     return alphas, shared
 
 

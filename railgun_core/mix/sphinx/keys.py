@@ -34,25 +34,34 @@ _TOP_BIT = 1 << 254
 
 @dataclass(frozen=True, slots=True)
 class HopKeys:
-    """What one hop and the packet's maker share. Never logged, never shown."""
+    """The 160 bytes that one hop and the packet's maker share, cut where they are used. Never logged, never shown."""
 
-    mac: bytes = field(repr=False)
-    stream: bytes = field(repr=False)
-    stream_iv: bytes = field(repr=False)
-    payload: bytes = field(repr=False)
-    blinding: bytes = field(repr=False)
+    okm: bytes = field(repr=False)
+
+    @property
+    def stream_iv(self) -> bytes:
+        return self.okm[64:80]
+
+    @property
+    def payload(self) -> bytes:
+        """48 bytes, from which LIONESS gets its key."""
+        return self.okm[80:128]
 
     def header_mac(self, covered: bytes) -> bytes:
         """HMAC-SHA256 over version, alpha and beta."""
-        return hmac.digest(self.mac, covered, "sha256")
+        return hmac.digest(self.okm[:32], covered, "sha256")
 
     def replay_tag(self) -> bytes:
         """16 bytes that name this header to this hop, whatever the payload."""
-        return hmac.digest(self.mac, b"replay", "sha256")[:REPLAY_TAG_BYTES]
+        return hmac.digest(self.okm[:32], b"replay", "sha256")[:REPLAY_TAG_BYTES]
 
     def keystream_xor(self, data: bytes) -> bytes:
         """AES-256-CTR from its first block."""
-        return Cipher(algorithms.AES256(self.stream), modes.CTR(self.stream_iv)).encryptor().update(data)
+        return Cipher(algorithms.AES256(self.okm[32:64]), modes.CTR(self.okm[64:80])).encryptor().update(data)
+
+    def blinding_scalar(self) -> bytes:
+        """What the hop multiplies alpha with."""
+        return Cipher(algorithms.ChaCha20(self.okm[128:], _ZERO_NONCE), None).encryptor().update(_ZERO_KEY)
 
 
 def public_key(private: bytes) -> bytes:
@@ -64,21 +73,17 @@ def public_key(private: bytes) -> bytes:
 
 def multiply(scalar: bytes, point: bytes) -> bytes:
     """X25519. About 50 us. MalformedFrame when the result is all zero or an argument is not 32 bytes."""
+    if len(scalar) != KEY_BYTES or len(point) != KEY_BYTES:  # the binding would read past the end of shorter ones
+        raise MalformedFrame("a mix key is 32 bytes")
     try:
         return crypto_scalarmult(scalar, point)
-    except (CryptoError, TypeError, ValueError) as error:
+    except CryptoError as error:
         raise MalformedFrame("a mix key agrees on nothing") from error
 
 
 def derive(secret: bytes) -> HopKeys:
     """The keys of a hop. About 10 us."""
-    okm = HKDFExpand(_SHA256, _KDF_BYTES, _KDF_INFO).derive(secret)
-    return HopKeys(okm[:32], okm[32:64], okm[64:80], okm[80:128], okm[128:])
-
-
-def blinding_scalar(keys: HopKeys) -> bytes:
-    """What the hop multiplies alpha with."""
-    return Cipher(algorithms.ChaCha20(keys.blinding, _ZERO_NONCE), None).encryptor().update(_ZERO_KEY)
+    return HopKeys(HKDFExpand(_SHA256, _KDF_BYTES, _KDF_INFO).derive(secret))
 
 
 def clamped(scalar: bytes) -> int:

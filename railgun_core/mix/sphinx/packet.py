@@ -64,11 +64,11 @@ def unwrap(private_key: bytes, packet: bytes, *, geometry: Geometry = STANDARD) 
     if len(packet) != geometry.packet_bytes:
         raise MalformedFrame("a mix packet has the wrong form")
     cut = geometry.header_bytes
-    opened = open_header(private_key, packet[:cut], geometry)
-    slot, tag = opened.slot, opened.keys.replay_tag()
-    block = lioness.decrypt(lioness.derive(opened.keys.payload), packet[cut:])
-    if opened.next_header is not None:
-        return Unwrapped(tag, slot.next_hop, slot.delay_ms, opened.next_header + block, None, None, None)
+    keys, slot, next_header = open_header(private_key, packet[:cut], geometry)
+    tag = keys.replay_tag()
+    block = lioness.decrypt(lioness.derive(keys.payload), packet[cut:])
+    if next_header is not None:
+        return Unwrapped(tag, slot.next_hop, slot.delay_ms, next_header + block, None, None, None)
     if slot.reply_id is None:
         block = checked_payload(block)
     return Unwrapped(tag, None, slot.delay_ms, None, slot.recipient, slot.reply_id, block)
