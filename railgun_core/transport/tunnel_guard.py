@@ -14,12 +14,11 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import Protocol, cast
 
 from railgun_core.base.errors import MalformedFrame
 from railgun_core.base.ids import LinkId, PeerId
 from railgun_core.transport.link import DialFailure
-from railgun_core.transport.tls import TlsTransport
 from railgun_core.transport.tunnel import (
     WINDOW_BYTES,
     StreamEnd,
@@ -30,13 +29,21 @@ from railgun_core.transport.tunnel import (
     read_end,
 )
 from railgun_core.transport.tunnel_pipe import Send
-from railgun_core.transport.tunnel_proofs import Place, Proofs
+from railgun_core.transport.tunnel_proofs import Place, Proofs, Prover
 from railgun_core.wire.frames import CELL_DATA_BYTES, Cell, CellKind
+from railgun_core.wire.records import Address
 
 TCP_HIGH_BYTES = 32 * 1024
 PEER_ID_BYTES = 32
 _ENDS = {"wrong-peer": StreamEnd.WRONG_PEER, "timeout": StreamEnd.TIMEOUT, "busy": StreamEnd.BUSY}
 FindPlace = Callable[[PeerId], Place | None]
+
+
+class Opener(Prover, Protocol):
+    """What makes a guard's connections: `TlsTransport`."""
+
+    async def connect(self, address: Address, protocol: asyncio.BaseProtocol) -> None:
+        """A plain TCP connection, handed to `protocol`. OSError."""
 
 
 @dataclass(slots=True)
@@ -228,7 +235,7 @@ class _Stream(asyncio.BufferedProtocol):
 class TunnelGuard:
     """All streams that one engine carries for clients."""
 
-    def __init__(self, transport: TlsTransport, place: FindPlace, *, limits: TunnelLimits | None = None) -> None:
+    def __init__(self, transport: Opener, place: FindPlace, *, limits: TunnelLimits | None = None) -> None:
         """`transport`: what connections are made and proved with; `place`: where a relay is, or None."""
         self.limits = limits or TunnelLimits()
         self.counts = TunnelCounts()
