@@ -247,7 +247,7 @@ def row_crc(*values: Value) -> int:
         if isinstance(value, bytes):
             crc = binascii.crc32(value, binascii.crc32(b"b%d:" % len(value), crc))
         elif isinstance(value, str):
-            crc = binascii.crc32(ascii(value).encode(), crc)
+            crc = binascii.crc32(ascii(str(value)).encode(), crc)  # str: of an enum, what SQLite will give back
         elif isinstance(value, float):
             crc = binascii.crc32(repr(value + 0.0).encode(), crc)  # SQLite gives -0.0 back as 0.0
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import enum
 import sqlite3
 import stat
 import subprocess
@@ -240,3 +241,13 @@ async def test_the_loop_is_free_while_a_database_is_opened(tmp_path: Path) -> No
     await filled(tmp_path / "railgun.db")
     counter.cancel()
     assert turns > 10
+
+
+async def test_the_value_of_an_enum_is_stored_as_its_text_and_is_no_damage(tmp_path: Path) -> None:
+    class Colour(enum.StrEnum):
+        RED = "red"
+
+    store = await SqliteStore.open(tmp_path / "railgun.db")
+    await store.commit([SettingPut("colour", Colour.RED)])
+    await store.close()
+    assert await colour(tmp_path / "railgun.db") == "red"
