@@ -2,8 +2,9 @@
 
 Whoever enters through ever new relays meets a hostile one soon; whoever keeps three either is lucky for weeks or not at
 all. So a guard is kept 30 to 60 days (drawn, so that exchanges do not coincide), over restarts, and when it does
-not answer it is waited for. A fourth is tried only when all have been out of reach for ten minutes, and one more at
-most a day. Guards stand in distinct address groups. Source: protocol.md 5.4; Tor's guard specification for the idea.
+not answer it is waited for. A fourth is tried only when all have been out of reach for ten minutes though news of other
+relays still comes (so this device is not the one that is cut off), and one more at most a day. Guards stand in
+distinct address groups. Source: protocol.md 5.4; Tor's guard specification for the idea.
 """
 
 from __future__ import annotations
@@ -31,10 +32,11 @@ MAX_KEPT = 16  # an upper bound for what is read back
 
 @dataclass(frozen=True, slots=True)
 class GuardCandidate:
-    """A relay that could be a guard."""
+    """A relay that could be a guard, and when it signed what is known of it (Unix seconds)."""
 
     peer_id: PeerId
     group: Group
+    signed_s: float
 
 
 @dataclass(slots=True, eq=False)
@@ -63,7 +65,7 @@ def guard_candidates(
         group = body.group(by_port=by_port)
         tls = any(address.kind is AddressKind.TLS for address in body.addresses)
         if group is not None and tls and body.roles & PeerRole.RELAY and len(body.mix_key) == 32:
-            found[record.peer_id] = GuardCandidate(record.peer_id, group)
+            found[record.peer_id] = GuardCandidate(record.peer_id, group, record.sequence / 1000)
     return tuple(found[peer_id] for peer_id in sorted(found))
 
 
@@ -89,7 +91,7 @@ class GuardSet:
         self.guards = kept
         while len(self.guards) < GUARDS and self._choose(candidates, now, rng):
             changed = True
-        if self._may_try_another(now) and self._choose(candidates, now, rng):
+        if self._may_try_another(candidates, now) and self._choose(candidates, now, rng):
             self._extra_s, changed = now.unix_s, True
         return changed
 
@@ -158,9 +160,13 @@ class GuardSet:
         reader.end()
         return found
 
-    def _may_try_another(self, now: Instant) -> bool:
+    def _may_try_another(self, candidates: Sequence[GuardCandidate], now: Instant) -> bool:
         room = GUARDS <= len(self.guards) < MAX_KEPT
-        return room and now.unix_s - self._extra_s >= DAY_S and all(_out_of_reach(g, now) for g in self.guards)
+        if not room or now.unix_s - self._extra_s < DAY_S or not all(_out_of_reach(g, now) for g in self.guards):
+            return False
+        last_down_s = max(guard.down_s or 0.0 for guard in self.guards)
+        news_s = max((candidate.signed_s for candidate in candidates), default=0.0)
+        return news_s > now.unix_s - (now.mono_s - last_down_s)
 
     def _choose(self, candidates: Sequence[GuardCandidate], now: Instant, rng: Rng) -> bool:
         """Take one more, by group first, so that many relays in one place do not count more than one."""

@@ -1,4 +1,4 @@
-"""A client under a virtual clock, with real packets: relays that open what it sends, and guards that hand out the answers.
+"""A client under a virtual clock, with real packets: relays that open what it sends, guards that hand out answers.
 
 Every hop is really unwrapped; only the waiting is added up and comes true at the end. What a guard sees is kept.
 """
@@ -50,9 +50,7 @@ class Node:
         key = public_key(self.key) if mix_key is None else mix_key
         body = PeerBody(addresses, self.roles, "0.1.0", 1, 1, mix_key=key, mix_load=self.load)
         signed_ms, since_s = int(unix_s * 1000), int(unix_s) - 5_000
-        return sign_record(
-            self.identity, body, sequence=signed_ms, not_before_s=since_s, expires_s=int(unix_s) + 7_000
-        )
+        return sign_record(self.identity, body, sequence=signed_ms, not_before_s=since_s, expires_s=int(unix_s) + 7_000)
 
 
 @dataclass
@@ -141,6 +139,13 @@ class Desk:
             else:
                 self.act(self.client.tick)
         self.at = self.at.after(end_s - self.at.mono_s)
+
+    def until(self, done: Callable[[], object], at_most_s: float) -> None:
+        """Let time pass until something holds: packets cost time, so no more of them than needed."""
+        end_s = self.at.mono_s + at_most_s
+        while not done() and self.at.mono_s < end_s:
+            self.run(0.25)
+        assert done()
 
     def act(self, what: Callable[[Instant, list[Effect]], object]) -> None:
         out: list[Effect] = []
