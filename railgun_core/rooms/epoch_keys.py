@@ -31,9 +31,13 @@ class EpochKeys:
     seal: bytes = field(repr=False)
     ids: bytes = field(repr=False)
 
-    def msg_id(self, sender: MemberId, seq: int) -> MsgId:
-        """The id of a sender's item in this epoch: members can ask for what they miss by name."""
-        return MsgId(hashlib.blake2b(sender + u64(seq), key=self.ids, digest_size=16).digest())
+    def msg_id(self, sender: MemberId, seq: int, generation: int) -> MsgId:
+        """The id of a sender's item in this epoch: members can ask for what they miss by name.
+
+        Relays push an id once. So what is encrypted again, for those who lacked the keys at first, is named anew.
+        """
+        name = sender + u64(seq) + generation.to_bytes(4, "big")
+        return MsgId(hashlib.blake2b(name, key=self.ids, digest_size=16).digest())
 
 
 def epoch_keys(room_root: bytes, epoch: int) -> EpochKeys:

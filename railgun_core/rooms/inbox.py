@@ -34,6 +34,7 @@ class Inbox:
         "left_s",
         "member",
         "membership",
+        "secure",
         "since_s",
     )
 
@@ -53,6 +54,7 @@ class Inbox:
         self.claim_s = 0.0
         self.since_s = since_s  # Unix time at which it came to be known here
         self.heard_s = 0.0
+        self.secure = False  # it says that it sends through mixes
         self.left_s = 0.0
         self.asked_s = 0.0
         self.asks = 0

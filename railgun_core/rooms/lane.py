@@ -67,7 +67,7 @@ class Lane:
     def to_dial(self, now_s: float) -> list[PeerId]:
         """The relays to dial now, so that SESSIONS of them are open or on their way."""
         chosen = [p for p in self.order if p in self.sessions]
-        wanted = [p for p in self.order if p not in self.sessions and self._failures.get(p, (0, 0.0))[1] <= now_s]
+        wanted = [p for p in self.order if p not in self.sessions and self.may_use(p, now_s)]
         return wanted[: max(0, SESSIONS - len(chosen))]
 
     def retry_s(self) -> float | None:
@@ -79,9 +79,17 @@ class Lane:
 
     def failed(self, peer_id: PeerId, now_s: float) -> RelaySession | None:
         """A relay did not answer, refused or vanished: others come first for a while."""
+        self.avoid(peer_id, now_s)
+        return self.sessions.pop(peer_id, None)
+
+    def avoid(self, peer_id: PeerId, now_s: float) -> None:
+        """Posts to a relay were refused or not answered: others come first for a while. Its session stays."""
         count, _ = self._failures.get(peer_id, (0, 0.0))
         self._failures[peer_id] = (count + 1, now_s + BACKOFF_S[min(count, len(BACKOFF_S) - 1)])
-        return self.sessions.pop(peer_id, None)
+
+    def may_use(self, peer_id: PeerId, now_s: float) -> bool:
+        """Whether a relay has not failed just now."""
+        return self._failures.get(peer_id, (0, 0.0))[1] <= now_s
 
     def answered(self, peer_id: PeerId) -> None:
         """A relay opened a session: its earlier failures are forgotten."""

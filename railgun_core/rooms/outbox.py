@@ -141,8 +141,13 @@ class Outbox:
         for seq in [seq for seq, (stored_in, _) in self.stored.items() if stored_in < epoch]:
             del self.stored[seq]
 
-    def lost_to(self, have: int, live_epochs: Iterable[int], now_s: float, limit: int) -> list[int]:
-        """Items above `have` that a member can no longer pull by itself, and that were not resent just now."""
+    def lost_to(
+        self, have: int, live_epochs: Iterable[int], now_s: float, limit: int, *, closed_below: int = 0
+    ) -> list[int]:
+        """Items above `have` that a member can no longer pull by itself, and that were not resent just now.
+
+        `closed_below`: it was not given the keys of anything before this item.
+        """
         live = set(live_epochs)
         found: list[int] = []
         end = self.backlog[0].first if self.backlog else self._durable + 1
@@ -150,7 +155,7 @@ class Outbox:
             if seq in self.placed or seq in self.queued:
                 continue
             epoch, stored_s = self.stored.get(seq, (-1, 0.0))
-            if epoch in live and now_s - stored_s < RESEND_AFTER_S:
+            if epoch in live and now_s - stored_s < RESEND_AFTER_S and seq >= closed_below:
                 continue
             if now_s - self.resent.get(seq, -RESEND_AGAIN_S) >= RESEND_AGAIN_S:
                 found.append(seq)

@@ -10,14 +10,13 @@ from railgun_core.base.clock import Instant
 from railgun_core.base.ids import LinkId, PeerId
 from railgun_core.changes import Delivery, Item
 from railgun_core.events import Effect, FetchItems, Measured, Send
-from railgun_core.rooms.content import encode_item
+from railgun_core.rooms import keying, posting, saying
 from railgun_core.rooms.lane import Lane
 from railgun_core.rooms.outbox import Placement
 from railgun_core.rooms.progress import report
 from railgun_core.rooms.room import Room, RoomContext
 from railgun_core.rooms.sealing import envelope
 from railgun_core.rooms.session import RelaySession, Sent
-from railgun_core.status import DutyState
 from railgun_core.wire.frames import Ack, Nack, Refusal
 
 RETRY_EVERY_S = 0.25
@@ -29,6 +28,9 @@ Chunks = dict[LinkId, list[bytes]]
 
 def pump(room: Room, context: RoomContext, now: Instant, out: list[Effect]) -> None:
     """Send what is queued, as far as windows and quotas allow: one joined write per link."""
+    if room.secure:
+        posting.pump(room, context, now, out)
+        return
     lane = room.publishing_lane()
     if lane is None:
         return
@@ -37,21 +39,19 @@ def pump(room: Room, context: RoomContext, now: Instant, out: list[Effect]) -> N
         out.append(FetchItems(room.id, backlog.first, backlog.last))
     if not room.outbox.queue:
         return
-    elder = _elder(room, lane)
+    elder = saying.elder_of(room, lane)
     sessions, elders = lane.open_sessions(), elder.open_sessions() if elder is not None else []
     chunks: Chunks = {}
     while room.outbox.queue:
         session = next((s for s in sessions if s.may_send(now.mono_s)), None)
-        if session is None:
+        if session is None or not keying.ready(room, context, now, out, say=saying.say, then=pump):
             break
         item = room.outbox.next()
         place(room, context, lane, session, item, now, chunks)
         if elder is not None:
             old = next((s for s in elders if s.may_send(now.mono_s)), None)
             if old is not None:
-                frame = _frame(room, context, elder, item)
-                old.sent(Sent(elder.keys.msg_id(room.me, item.seq), item.seq, len(frame), now.mono_s))
-                chunks.setdefault(_link(old), []).append(frame)
+                _give(room, context, elder, old, item, now, chunks)
     flush(chunks, out)
     if room.outbox.queue:
         wait_s = min((s.wait_s() for s in sessions), default=1.0)
@@ -64,10 +64,8 @@ def place(
     room: Room, context: RoomContext, lane: Lane, session: RelaySession, item: Item, now: Instant, chunks: Chunks
 ) -> None:
     """Give one item to one relay."""
-    frame = _frame(room, context, lane, item)
-    session.sent(Sent(lane.keys.msg_id(room.me, item.seq), item.seq, len(frame), now.mono_s))
+    _give(room, context, lane, session, item, now, chunks)
     room.outbox.place(item, lane.epoch, session.peer_id, now.mono_s)
-    chunks.setdefault(_link(session), []).append(frame)
 
 
 def flush(chunks: Chunks, out: list[Effect]) -> None:
@@ -121,7 +119,9 @@ def lane_retired(room: Room, lane: Lane) -> None:
 
 
 def retry(room: Room, context: RoomContext, now: Instant, out: list[Effect]) -> None:
-    """Look for items that wait too long, and give them to another relay as well."""
+    """Look for items that wait too long, and give them to another relay as well. Posts look after themselves."""
+    if room.secure:
+        return
     lane = room.publishing_lane()
     chunks: Chunks = {}
     if lane is not None:
@@ -154,15 +154,14 @@ def _second_relay(lane: Lane, placement: Placement, slow: set[PeerId], now: Inst
     return None
 
 
-def _elder(room: Room, lane: Lane) -> Lane | None:
-    if lane.rotation.state is not DutyState.SERVING:
-        return None
-    elder = room.lanes.get(lane.epoch - 1)
-    return elder if elder is not None and elder.is_live and elder.open_sessions() else None
-
-
-def _frame(room: Room, context: RoomContext, lane: Lane, item: Item) -> bytes:
-    return envelope(lane, encode_item(room.me, item), lane.keys.msg_id(room.me, item.seq), context)
+def _give(
+    room: Room, context: RoomContext, lane: Lane, session: RelaySession, item: Item, now: Instant, chunks: Chunks
+) -> None:
+    sealed = keying.sealed(room, item)
+    msg_id = lane.keys.msg_id(room.me, item.seq, sealed.generation)
+    frame = envelope(lane, sealed.content, msg_id, context)
+    session.sent(Sent(msg_id, item.seq, len(frame), now.mono_s))
+    chunks.setdefault(_link(session), []).append(frame)
 
 
 def _link(session: RelaySession) -> LinkId:

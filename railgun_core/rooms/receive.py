@@ -13,7 +13,8 @@ from railgun_core.base.errors import MalformedFrame
 from railgun_core.base.ids import MsgId
 from railgun_core.changes import Item, ItemsAdd
 from railgun_core.events import Effect, Grew, Measured, Save, Send
-from railgun_core.rooms.content import SentItem, decode_content
+from railgun_core.rooms import keying, opening
+from railgun_core.rooms.content import SentItem, Sync, decode_content
 from railgun_core.rooms.inbox import Inbox
 from railgun_core.rooms.lane import Lane
 from railgun_core.rooms.room import Room, RoomContext
@@ -72,8 +73,11 @@ def envelopes(
         if isinstance(decoded, SentItem):
             if not _item(room, context, decoded, ready, now, out):
                 lane.seen.discard(msg_id)  # dropped for want of room: it is asked for again
+        elif isinstance(decoded, Sync):
+            for inbox, items in received_sync(room, context, lane, decoded, now, out):
+                _collect(ready, inbox, items)
         else:
-            for inbox, items in received_sync(room, context, decoded, now, out):
+            for inbox, items in opening.letters(room, context, decoded, now, out):
                 _collect(ready, inbox, items)
     keep(room, context, ready.values(), now, out)
     assert session.link is not None
@@ -100,7 +104,8 @@ def keep(
             plan_sync(room, context, then)
 
         rows = ItemsAdd(room.id, inbox.member, tuple(items), own=False)
-        out.append(Save(context.when_saved(saved), (rows, room.member_put(inbox))))
+        keys = keying.committed(room, inbox, items)
+        out.append(Save(context.when_saved(saved), (rows, room.member_put(inbox), *keys)))
 
 
 def have(
@@ -148,9 +153,10 @@ def close_gaps(room: Room, context: RoomContext, now: Instant, out: list[Effect]
         for lane in room.lanes_by_use():
             sessions = lane.open_sessions()
             session = sessions[inbox.asks % len(sessions)]
-            ids = tuple(lane.keys.msg_id(inbox.member, seq) for seq in missing)
+            ids = _names(room, lane, inbox, missing)
             assert session.link is not None
-            out.append(Send(session.link, (Want(lane.handle, ids).encode(),)))
+            if ids:
+                out.append(Send(session.link, (Want(lane.handle, ids).encode(),)))
         inbox.asks += 1
         if inbox.asks >= ASKS_BEFORE_SYNC:
             plan_sync(room, context, now)
@@ -162,6 +168,13 @@ def close_gaps(room: Room, context: RoomContext, now: Instant, out: list[Effect]
         context.wake("gaps", room.id, now.mono_s + GAP_EVERY_S)
 
 
+def _names(room: Room, lane: Lane, inbox: Inbox, missing: Iterable[int]) -> tuple[MsgId, ...]:
+    """What missing items may be called: by each of the newest generations that can be opened here, latest first."""
+    generations = room.ring.fellow(inbox.member).inbound.held[:-4:-1]
+    names = [lane.keys.msg_id(inbox.member, seq, number) for seq in missing for number in generations]
+    return tuple(names[:IDS_PER_WANT])
+
+
 def _item(room: Room, context: RoomContext, sent: SentItem, ready: Ready, now: Instant, out: list[Effect]) -> bool:
     """Take an item in; whether it is here now, or was before."""
     if sent.sender == room.me:
@@ -169,14 +182,18 @@ def _item(room: Room, context: RoomContext, sent: SentItem, ready: Ready, now: I
     inbox = inbox_of(room, sent.sender, now)
     if inbox is None:
         return False
-    seq = sent.item.seq
-    fresh = seq >= inbox.expected
-    if seq == inbox.expected or room.ahead_bytes < MAX_AHEAD_BYTES:
-        _collect(ready, inbox, inbox.receive(sent.item))
-    else:
+    seq = sent.seq
+    if inbox.holds(seq):
+        return True
+    if seq != inbox.expected and room.ahead_bytes >= MAX_AHEAD_BYTES:
         inbox.last = max(inbox.last, seq)
-    if fresh and inbox.known:
-        out.append(Measured("relayed", max(0.0, (now.unix_s - sent.item.at_s) * 1000)))
+    else:
+        here, item = opening.item(room, context, inbox, sent, now)
+        if item is None:
+            return here
+        _collect(ready, inbox, inbox.receive(item))
+        if inbox.known:
+            out.append(Measured("relayed", max(0.0, (now.unix_s - item.at_s) * 1000)))
     if inbox.ahead:
         context.wake("gaps", room.id, now.mono_s + GAP_AFTER_S)
         if not inbox.known:

@@ -4,24 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from railgun_core.base.clock import Instant
-from railgun_core.base.ids import DialId, MemberId, PeerId, RoomId
-from railgun_core.base.keys import Identity
+from railgun_core.base.ids import LinkId, MemberId, PeerId, RoomId
 from railgun_core.base.rng import Rng
 from railgun_core.base.timers import Timers
-from railgun_core.changes import MemberPut, Membership, RoomPut
+from railgun_core.changes import MemberPut, Membership, RoomPut, SecretPut
 from railgun_core.committee.epoch import EpochClock
 from railgun_core.committee.view import RelayView
 from railgun_core.events import Effect, Save
-from railgun_core.rooms.epoch_keys import member_id_of
 from railgun_core.rooms.inbox import Inbox
+from railgun_core.rooms.keyring import Keyring
 from railgun_core.rooms.lane import Lane
 from railgun_core.rooms.outbox import Outbox
 from railgun_core.status import DutyState
 
 Timer = tuple[str, RoomId, int]
+Answered = Callable[[bytes | None, Instant, list[Effect]], None]
 AWAIT_S = 7 * 86_400  # who is silent for longer is not waited for (protocol.md 6.5)
+
+
+class Carrier(Protocol):
+    """The way through guards and mixes, as the node offers it to rooms."""
+
+    @property
+    def all_rooms(self) -> bool:
+        """Whether ordinary rooms too reach their relays through guards."""
+
+    def guard(self, now: Instant) -> LinkId | None:
+        """An open link to a guard, for a dial through it; None while there is none."""
+
+    def reaches(self, relay: PeerId, now: Instant) -> bool:
+        """Whether a post to this relay can be made now."""
+
+    def post(self, body: bytes, to: PeerId, then: Answered, now: Instant, out: list[Effect]) -> bool:
+        """Queue a post; False when there is no room or no way. `then` gets the answer's bytes, or None when none came
+        in time; always later."""
 
 
 @dataclass(slots=True)
@@ -33,8 +52,13 @@ class RoomContext:
     committee_size: int
     rng: Rng
     timers: Timers[Timer]
-    dial: Callable[[RoomId, Lane, PeerId, list[Effect]], DialId]
     when_saved: Callable[[Callable[[Instant, list[Effect]], None]], int]
+    carrier: Carrier
+
+    @property
+    def echo_s(self) -> float:
+        """How long what a relay took may still be pulled from it."""
+        return self.clock.epoch_s + 2 * self.clock.overlap_s
 
     def wake(self, what: str, room: RoomId, at_s: float, epoch: int = 0) -> None:
         """Come back to a room at a monotonic time, or earlier if that is planned."""
@@ -44,12 +68,13 @@ class RoomContext:
 class Room:
     """One room: who is in it, what was sent and received, and its lanes through the live epochs."""
 
-    def __init__(self, put: RoomPut, *, next_seq: int, first_kept: int) -> None:
+    def __init__(self, put: RoomPut, ring: Keyring, *, next_seq: int, first_kept: int) -> None:
         self.put = put
         self.id = put.room
-        self.me: MemberId = member_id_of(Identity(put.member_seed).public_key)
+        self.me: MemberId = ring.my_id
         self.join_tries = 0
         self.inboxes: dict[MemberId, Inbox] = {}
+        self.ring = ring
         self.outbox = Outbox(put.room, next_seq=next_seq, first_kept=first_kept)
         self.lanes: dict[int, Lane] = {}
         self.nudges = 0
@@ -59,6 +84,11 @@ class Room:
     def joining(self) -> bool:
         """Whether no member has answered yet."""
         return self.put.membership is Membership.JOINING
+
+    @property
+    def secure(self) -> bool:
+        """Whether this device sends to the room through mixes, and receives from it through guards."""
+        return self.put.secure
 
     @property
     def left(self) -> bool:
@@ -83,6 +113,16 @@ class Room:
     def ahead_bytes(self) -> int:
         """What waits for earlier items, of all members."""
         return sum(inbox.ahead_bytes for inbox in self.inboxes.values())
+
+    @property
+    def unreadable(self) -> int:
+        """Items that came and cannot be opened here: their keys have not come, or they are forged."""
+        return self.ring.waiting_items + self.ring.unopened
+
+    @property
+    def secure_members(self) -> int:
+        """How many of the members send through mixes, oneself included."""
+        return self.secure + sum(inbox.secure for inbox in self.others)
 
     @property
     def members(self) -> int:
@@ -110,9 +150,11 @@ class Room:
             baseline=inbox.baseline or 0,
             membership=inbox.membership,
             heard_s=inbox.heard_s,
+            secure=inbox.secure,
+            key=self.ring.fellow(inbox.member).key,
         )
 
 
-def save(context: RoomContext, changes: tuple[RoomPut | MemberPut, ...], out: list[Effect]) -> None:
+def save(context: RoomContext, changes: tuple[RoomPut | MemberPut | SecretPut, ...], out: list[Effect]) -> None:
     """Make rows durable; nobody waits for it."""
     out.append(Save(context.when_saved(lambda now, effects: None), changes))

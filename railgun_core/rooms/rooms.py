@@ -7,6 +7,7 @@ so no relay can tell that two rooms, or two epochs of one, belong to one person.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from railgun_core.base.clock import Instant
 from railgun_core.base.errors import UsageError
@@ -19,18 +20,20 @@ from railgun_core.committee.epoch import EpochClock
 from railgun_core.committee.rotation import Rotation
 from railgun_core.committee.view import RelayView
 from railgun_core.events import Effect, Hangup, Save, SaveSoon
-from railgun_core.rooms import attend, publish, receive, sync
+from railgun_core.rooms import attend, keying, posting, publish, receive, saying, sync
 from railgun_core.rooms.content import Mood, split_message
 from railgun_core.rooms.epoch_keys import epoch_keys, room_id_of
 from railgun_core.rooms.inbox import Inbox
+from railgun_core.rooms.keyring import Keyring
 from railgun_core.rooms.lane import Lane
-from railgun_core.rooms.room import AWAIT_S, Room, RoomContext, Timer, save
+from railgun_core.rooms.room import AWAIT_S, Carrier, Room, RoomContext, Timer, save
 from railgun_core.rooms.session import RelaySession
 from railgun_core.wire.frames import FrameBatch
 from railgun_core.wire.records import Record
 
 Place = tuple[Room, Lane, RelaySession]
 NUDGE_AFTER_RESTART_S = 10.0
+GUARD_RETRY_S = 1.0
 
 
 class Rooms:
@@ -43,15 +46,16 @@ class Rooms:
         clock: EpochClock,
         committee_size: int,
         rng: Rng,
-        dial: Callable[[PeerId, bytes, list[Effect]], DialId],
+        dial: Callable[[PeerId, bytes, LinkId | None, list[Effect]], DialId],
         when_saved: Callable[[Callable[[Instant, list[Effect]], None]], int],
+        carrier: Carrier,
     ) -> None:
         self.rooms: dict[RoomId, Room] = {}
         self.timers: Timers[Timer] = Timers()
         self._dial = dial
         self._dials: dict[DialId, Place] = {}
         self._links: dict[LinkId, Place] = {}
-        self.context = RoomContext(view, clock, committee_size, rng, self.timers, self._dial_for, when_saved)
+        self.context = RoomContext(view, clock, committee_size, rng, self.timers, when_saved, carrier)
 
     # ------------------------------------------------------------ what a person does
 
@@ -64,8 +68,9 @@ class Rooms:
         seed = self.context.rng.randbytes(SEED_BYTES)
         membership = Membership.JOINING if joining else Membership.ACTIVE
         put = RoomPut(room_id, name, root, seed, now.unix_s, membership)
-        room = self.rooms[room_id] = Room(put, next_seq=1, first_kept=1)
-        save(self.context, (put,), out)
+        ring = Keyring.create(seed, now.unix_s)
+        room = self.rooms[room_id] = Room(put, ring, next_seq=1, first_kept=1)
+        save(self.context, (put, ring.account_put(room_id)), out)
         self._enter(room, now, out)
         return room
 
@@ -74,10 +79,14 @@ class Rooms:
         for saved in stored:
             if saved.room.membership is Membership.LEFT:
                 continue
-            room = Room(saved.room, next_seq=saved.next_seq, first_kept=saved.first_kept)
+            seed, top_seq = saved.room.member_seed, saved.next_seq - 1
+            ring = Keyring.restore(seed, saved.secrets, now.unix_s, top_seq=top_seq)
+            room = Room(saved.room, ring, next_seq=saved.next_seq, first_kept=saved.first_kept)
             for member in saved.members:
                 inbox = Inbox(member.member, baseline=member.baseline, have=member.have, since_s=now.unix_s)
                 inbox.membership, inbox.heard_s = member.membership, member.heard_s
+                inbox.secure = member.secure
+                ring.fellow(member.member).key = member.key
                 room.inboxes[member.member] = inbox
             room.outbox.restore(saved.outbox)
             self.rooms[room.id] = room
@@ -92,6 +101,22 @@ class Rooms:
         for lane in list(room.lanes.values()):
             self._close_lane(room, lane, out)
         del self.rooms[room.id]
+
+    def secure(self, room: Room, now: Instant, out: list[Effect], *, on: bool) -> None:
+        """Send through mixes and receive through guards from now on, or no longer.
+
+        Every session ends and is opened anew the other way, each under a fresh pseudonym: one that was seen with this
+        device's address must not be seen behind a guard.
+        """
+        if room.secure == on:
+            return
+        room.put = replace(room.put, secure=on)
+        save(self.context, (room.put,), out)
+        for lane in list(room.lanes.values()):
+            self._close_lane(room, lane, out)
+            publish.lane_retired(room, lane)
+        self._enter(room, now, out)
+        sync.plan_sync(room, self.context, now)
 
     def submit(self, room: Room, bodies: Iterable[bytes], now: Instant, out: list[Effect]) -> tuple[int, int]:
         """Queue messages: durable first, then sent. The first and last sequence they got."""
@@ -160,8 +185,16 @@ class Rooms:
                 self._appoint(room, lane, now, out)
 
     def targets(self) -> list[tuple[bytes, int]]:
-        """Tags and epochs whose committees should be looked up."""
-        return [(lane.keys.tag, lane.epoch) for room in self.rooms.values() for lane in room.lanes.values()]
+        """Tags and epochs whose committees should be looked up in the DHT: never those of guarded rooms."""
+        rooms = [room for room in self.rooms.values() if not self._is_guarded(room)]
+        return [(lane.keys.tag, lane.epoch) for room in rooms for lane in room.lanes.values()]
+
+    def dummy(self, now: Instant) -> tuple[PeerId, bytes] | None:
+        """A cover post for one of the high-security rooms: the relay and the body; None while there is none."""
+        secure = [room for room in self.rooms.values() if room.secure]
+        if not secure:
+            return None
+        return posting.dummy(secure[self.context.rng.randrange(0, len(secure))], self.context, now)
 
     def fetched(self, room_id: RoomId, items: tuple[Item, ...], now: Instant, out: list[Effect]) -> None:
         """Own items that were read back."""
@@ -190,6 +223,10 @@ class Rooms:
                 sync.send_sync(room, context, now, out)
             case "nudge":
                 sync.nudge(room, context, now, out)
+            case "keys":
+                keying.hand_out(room, context, now, out, say=saying.say)
+            case "lacks":
+                sync.ask_for_keys(room, context, now, out)
             case "gaps":
                 receive.close_gaps(room, context, now, out)
             case "ping":
@@ -217,6 +254,7 @@ class Rooms:
                 publish.lane_retired(room, lane)
             elif lane.open_sessions():
                 attend.greet(room, self.context, lane, now)
+        keying.tidy(room, self.context, now, out)
         room.outbox.give_up_before(clock.epoch_at(now.unix_s - AWAIT_S))
         sync.settle(room, now, out)
         publish.pump(room, self.context, now, out)
@@ -245,8 +283,13 @@ class Rooms:
 
     def _attend(self, room: Room, lane: Lane, now: Instant, out: list[Effect]) -> None:
         """Dial the relays that are lacking, and leave those that no longer belong."""
-        for peer_id in lane.to_dial(now.mono_s):
-            dial = self._dial_for(room.id, lane, peer_id, out)
+        wanted = lane.to_dial(now.mono_s)
+        via = self.context.carrier.guard(now) if self._is_guarded(room) else None
+        if wanted and via is None and self._is_guarded(room):
+            self.timers.set_earlier(("attend", room.id, lane.epoch), now.mono_s + GUARD_RETRY_S)
+            wanted = []  # never past the guard
+        for peer_id in wanted:
+            dial = self._dial(peer_id, lane.pseudonym.seed, via, out)
             session = lane.sessions[peer_id] = RelaySession(peer_id, dial, heard_s=now.mono_s)
             self._dials[dial] = (room, lane, session)
         for session in lane.outsiders():
@@ -292,8 +335,8 @@ class Rooms:
         if any(lane.sessions for lane in room.lanes.values()):
             self._ping_soon(room, now)
 
-    def _dial_for(self, room: RoomId, lane: Lane, peer_id: PeerId, out: list[Effect]) -> DialId:
-        return self._dial(peer_id, lane.pseudonym.seed, out)
+    def _is_guarded(self, room: Room) -> bool:
+        return room.secure or self.context.carrier.all_rooms
 
 
 def find_room(rooms: Iterable[Room], wanted: str) -> Room:

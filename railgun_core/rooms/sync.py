@@ -8,22 +8,23 @@ Nothing depends on a particular sync arriving: each repeats all that matters.
 from __future__ import annotations
 
 from railgun_core.base.clock import Instant
-from railgun_core.base.ids import MemberId, MsgId
+from railgun_core.base.ids import MemberId
 from railgun_core.changes import Delivery, Item, Membership
-from railgun_core.events import Effect, FetchItems, Noticed, Send, Welcomed
-from railgun_core.rooms.content import Entry, Mood, Sync, encode_sync
+from railgun_core.events import Effect, FetchItems, Noticed, Welcomed
+from railgun_core.rooms import keying, saying
+from railgun_core.rooms.content import Entry, Mood, Sync, encode_sync, is_authentic, signed_sync
 from railgun_core.rooms.inbox import Inbox
+from railgun_core.rooms.lane import Lane
 from railgun_core.rooms.outbox import RESEND_AFTER_S
 from railgun_core.rooms.progress import report
 from railgun_core.rooms.room import Room, RoomContext, save
-from railgun_core.rooms.sealing import envelope
-from railgun_core.rooms.session import Sent
 
 SYNC_AFTER_S = 0.5  # news is collected this long; more in large rooms, so that receipts stay a small share
 SYNC_EVERY_S = 3.0  # and in steady traffic syncs are this far apart
 JOIN_EVERY_S = (0.4, 0.8, 1.5, 3.0, 5.0, 10.0)
 RESEND_AT_ONCE = 200
 MAX_MEMBERS = 1_000  # known in a room: a member that invents others fills no memory
+ASK_AFTER_S = 2.0
 NUDGES = 12
 NUDGE_AFTER_S, NUDGE_MOST_S = 3.0, 60.0
 PRESENT = (Mood.HERE, Mood.ASKING)
@@ -51,31 +52,59 @@ def send_sync(room: Room, context: RoomContext, now: Instant, out: list[Effect],
         wait_s = JOIN_EVERY_S[min(room.join_tries, len(JOIN_EVERY_S) - 1)]
         room.join_tries += 1
         context.wake("sync", room.id, now.mono_s + wait_s)
-    lane = room.publishing_lane()
-    if lane is None:
-        for later in room.lanes.values():
-            later.greeted = False  # as soon as a relay is there
+    lane = saying.speaking_lane(room)
+    if lane is not None and saying.say(room, context, _content(room, lane, mood), now, out):
+        room.synced_s = now.mono_s
+        room.ring.introduce = False
         return
-    room.synced_s = now.mono_s
-    entries = tuple(Entry(i.member, i.membership, i.committed) for i in room.inboxes.values() if i.known)
-    sync = Sync(room.me, mood, room.outbox.first_kept, room.outbox.last_seq, entries)
-    session = lane.open_sessions()[0]
-    msg_id = MsgId(context.rng.randbytes(16))
-    frame = envelope(lane, encode_sync(sync), msg_id, context)
-    session.sent(Sent(msg_id, None, len(frame), now.mono_s))
-    assert session.link is not None
-    out.append(Send(session.link, (frame,)))
+    for later in room.lanes.values():
+        later.greeted = False  # as soon as there is a way
+
+
+def ask_for_keys(room: Room, context: RoomContext, now: Instant, out: list[Effect]) -> None:
+    """Items wait here for keys: say so, ever more rarely, and how to send them."""
+    ring = room.ring
+    for inbox in room.inboxes.values():
+        if inbox.known:
+            ring.drop_waiting(inbox.member, inbox.expected)
+    if not ring.waiting_items and not ring.introduce:
+        ring.asks = 0
+        return
+    wait_s = min(NUDGE_MOST_S, ASK_AFTER_S * 2**ring.asks)
+    if now.mono_s - ring.asked_s >= wait_s:
+        ring.asked_s, ring.asks = now.mono_s, ring.asks + 1
+        send_sync(room, context, now, out, None if room.joining else Mood.ASKING)
+    if ring.waiting_items:
+        context.wake("lacks", room.id, max(ring.asked_s + wait_s, now.mono_s + ASK_AFTER_S))
+
+
+def _content(room: Room, lane: Lane, mood: Mood) -> bytes:
+    """A signed sync. It carries the bundle when somebody may need it to write to this member."""
+    ring = room.ring
+    entries = tuple(
+        Entry(i.member, i.membership, i.committed, ring.fellow(i.member).durable)
+        for i in room.inboxes.values()
+        if i.known
+    )
+    bundle = ring.account.bundle if ring.introduce or mood in (Mood.JOINING, Mood.ASKING) else None
+    first, last = room.outbox.first_kept, room.outbox.last_seq
+    sync = Sync(ring.me.public_key, mood, first, last, entries, secure=room.secure, bundle=bundle)
+    return encode_sync(signed_sync(sync, ring.me, lane.keys.tag))
 
 
 def received_sync(
-    room: Room, context: RoomContext, sync: Sync, now: Instant, out: list[Effect]
+    room: Room, context: RoomContext, lane: Lane, sync: Sync, now: Instant, out: list[Effect]
 ) -> list[tuple[Inbox, list[Item]]]:
     """Take in another member's news; the items that can be handed on because of it."""
-    author = None if sync.author == room.me or sync.first > sync.last + 1 else inbox_of(room, sync.author, now)
+    if sync.author == room.me or sync.first > sync.last + 1 or not is_authentic(sync, lane.keys.tag):
+        return []
+    author = inbox_of(room, sync.author, now)
     if author is None:
         return []
     newcomer = author.heard_s == 0.0
     author.heard_s = now.unix_s
+    author.secure = sync.secure
+    keying.heard(room, context, author, sync, now)
     author.last = max(author.last, sync.last)
     ready = [(author, _place_author(room, author, sync))]
     _membership(room, context, author, sync, newcomer=newcomer, now=now, out=out)
@@ -100,6 +129,7 @@ def inbox_of(room: Room, member: MemberId, now: Instant) -> Inbox | None:
     known = room.inboxes.get(member)
     if known is None and len(room.inboxes) < MAX_MEMBERS:
         known = room.inboxes[member] = Inbox(member, baseline=None, since_s=now.unix_s)
+        room.ring.introduce = True
     return known
 
 
@@ -141,7 +171,7 @@ def _membership(
     before = author.membership
     if sync.mood is Mood.LEAVING:
         author.membership, author.left_s = Membership.LEFT, now.unix_s
-    elif sync.mood is Mood.JOINING or now.unix_s - author.left_s > _echo_s(context):
+    elif sync.mood is Mood.JOINING or now.unix_s - author.left_s > context.echo_s:
         author.membership = Membership.ACTIVE
     if newcomer or before is not author.membership:
         if sync.mood is Mood.JOINING:
@@ -157,12 +187,7 @@ def _membership(
 
 def _is_near(context: RoomContext, member: Inbox, now: Instant) -> bool:
     """Whether a member was heard of lately: everybody says something in every epoch."""
-    return now.unix_s - member.heard_s <= _echo_s(context)
-
-
-def _echo_s(context: RoomContext) -> float:
-    """How long after a farewell an older word of the same member may still be pulled from a relay."""
-    return context.clock.epoch_s + 2 * context.clock.overlap_s
+    return now.unix_s - member.heard_s <= context.echo_s
 
 
 def _take_entries(
@@ -195,7 +220,8 @@ def _confirmed(room: Room, author: Inbox, have: int, now: Instant, out: list[Eff
     # An old sync, pulled from a relay, may say less than is true. Who says it for a while means it.
     since = have if now.mono_s - author.claim_s >= RESEND_AFTER_S else author.confirmed
     if author.membership is Membership.ACTIVE and not room.outbox.fetching:
-        lost = room.outbox.lost_to(since, room.lanes, now.mono_s, RESEND_AT_ONCE)
+        covered_from = room.ring.fellow(author.member).covered_from or 0
+        lost = room.outbox.lost_to(since, room.lanes, now.mono_s, RESEND_AT_ONCE, closed_below=covered_from)
         if lost:
             room.outbox.fetching = True
             out.append(FetchItems(room.id, lost[0], lost[-1]))

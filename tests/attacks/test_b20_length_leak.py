@@ -17,13 +17,30 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from railgun_core.base.errors import MalformedFrame
-from railgun_core.base.ids import MemberId, MsgId, TagHandle
-from railgun_core.changes import Membership
-from railgun_core.rooms.content import Entry, Mood, Sync, encode_item, encode_sync, size_for, split_message
+from railgun_core.base.ids import MemberId, MsgId, PublicKey, TagHandle
+from railgun_core.changes import Item, Membership
+from railgun_core.ratchet.group import OutboundGroup
+from railgun_core.rooms.content import (
+    Entry,
+    Form,
+    Mood,
+    SentItem,
+    Sync,
+    encode_item,
+    encode_plain,
+    encode_sync,
+    size_for,
+    split_message,
+)
 from railgun_core.wire.envelope import SizeClass, open_envelope, seal
 from railgun_core.wire.frames import ENVELOPE_FRAME_SIZES, envelope_frame
 
 ME = MemberId(b"me-mine!")
+KEY = PublicKey(b"k" * 32)
+
+
+def encrypted(item: Item, group: OutboundGroup) -> bytes:
+    return encode_item(SentItem(ME, item.seq, 1, Form.GROUP, group.encrypt(encode_plain(item, top=True))))
 
 
 def on_the_wire(content: bytes, key: bytes, rng: random.Random) -> bytes:
@@ -32,22 +49,22 @@ def on_the_wire(content: bytes, key: bytes, rng: random.Random) -> bytes:
 
 
 def test_every_frame_on_the_wire_has_one_of_three_sizes(rng: random.Random) -> None:
-    key, sizes = rng.randbytes(32), set()
+    key, sizes, group = rng.randbytes(32), set(), OutboundGroup()
     for length in [0, 1, 100, *(rng.randrange(300_000) for _ in range(40))]:
         for item in split_message(rng.randbytes(length), 1, 5.0):
-            sizes.add(len(on_the_wire(encode_item(ME, item), key, rng)))
-    for members in (0, 1, 11, 12, 200, 3_000):
+            sizes.add(len(on_the_wire(encrypted(item, group), key, rng)))
+    for members in (0, 1, 5, 6, 200, 3_000):
         entries = tuple(Entry(ME, Membership.ACTIVE, 1) for _ in range(members))
-        sizes.add(len(on_the_wire(encode_sync(Sync(ME, Mood.HERE, 1, 2, entries)), key, rng)))
+        sizes.add(len(on_the_wire(encode_sync(Sync(KEY, Mood.HERE, 1, 2, entries, signature=bytes(64))), key, rng)))
     assert sizes == ENVELOPE_FRAME_SIZES
     assert len(sizes) == 3
 
 
 def test_all_words_that_fit_a_medium_envelope_look_alike(rng: random.Random) -> None:
-    key = rng.randbytes(32)
-    for length in (0, 1, 2, 50, 195, 196, 4_000, 4_035):
+    key, group = rng.randbytes(32), OutboundGroup()
+    for length in (0, 1, 2, 50, 195, 196, 3_900, 3_933):
         (item,) = split_message(bytes(length), 1, 5.0)
-        frame = on_the_wire(encode_item(ME, item), key, rng)
+        frame = on_the_wire(encrypted(item, group), key, rng)
         assert len(frame) == 33 + SizeClass.MEDIUM
         assert abs(frame[33:].count(0) - 16) < 40  # 4,096 uniform bytes hold 16 zeros
 

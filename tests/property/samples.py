@@ -6,10 +6,23 @@ import random
 
 from hypothesis import strategies as st
 
-from railgun_core.base.ids import MemberId, MsgId, PeerId, Tag, TagHandle
+from railgun_core.base.ids import MemberId, MsgId, PeerId, PublicKey, Tag, TagHandle
 from railgun_core.base.keys import Identity
 from railgun_core.changes import Item, Membership
-from railgun_core.rooms.content import Entry, Mood, Sync, encode_item, encode_sync
+from railgun_core.ratchet.account import Bundle
+from railgun_core.rooms.content import (
+    Entry,
+    Form,
+    Kind,
+    Letter,
+    Letters,
+    Mood,
+    SentItem,
+    Sync,
+    encode_item,
+    encode_letters,
+    encode_sync,
+)
 from railgun_core.rooms.invite import Invite
 from railgun_core.wire.frames import (
     PACKET_BYTES,
@@ -92,13 +105,31 @@ ANNOUNCEMENTS = st.builds(AnnouncementBody, TAGS, U64, U8, U16, st.lists(PEER_ID
 SEQUENCES = st.integers(1, 2**62 - 1)
 COUNTS = st.integers(0, 2**62 - 1)
 MEMBERS = st.binary(min_size=8, max_size=8).map(MemberId)
+PUBLIC = st.binary(min_size=32, max_size=32).map(PublicKey)
+SIGNATURES = st.binary(min_size=64, max_size=64)
 SYNCS = st.builds(
     Sync,
-    MEMBERS,
+    PUBLIC,
     st.sampled_from(Mood),
     COUNTS,
     COUNTS,
-    st.lists(st.builds(Entry, MEMBERS, st.sampled_from(Membership), COUNTS), max_size=20).map(tuple),
+    st.lists(st.builds(Entry, MEMBERS, st.sampled_from(Membership), COUNTS, U32), max_size=20).map(tuple),
+    st.booleans(),
+    st.none() | st.builds(Bundle, PUBLIC, PUBLIC, st.lists(PUBLIC, max_size=16).map(tuple)),
+    st.just(b"") | PUBLIC,
+    SIGNATURES,
+)
+LETTERS = st.builds(
+    Letters,
+    st.sampled_from((Kind.KEYS, Kind.REROOT)),
+    PUBLIC,
+    PUBLIC,
+    U32,
+    st.lists(st.builds(Letter, MEMBERS, st.integers(0, 1), st.binary(max_size=400)), max_size=6).map(tuple),
+    SIGNATURES,
+)
+SENT_ITEMS = st.builds(
+    SentItem, MEMBERS, SEQUENCES, st.integers(1, 2**32 - 1), st.sampled_from(Form), st.binary(max_size=300)
 )
 
 
@@ -178,12 +209,17 @@ def record_samples() -> tuple[Record, ...]:
 
 
 def content_samples(rng: random.Random) -> tuple[bytes, ...]:
-    """Items and syncs as envelope content."""
+    """Items, syncs and letters as envelope content."""
     me, you = MemberId(b"me-mine!"), MemberId(b"you-you!")
-    entries = (Entry(you, Membership.ACTIVE, 12), Entry(me, Membership.LEFT, 0))
+    key, signature = PublicKey(rng.randbytes(32)), rng.randbytes(64)
+    entries = (Entry(you, Membership.ACTIVE, 12, 4), Entry(me, Membership.LEFT, 0))
+    bundle = Bundle(rng.randbytes(32), rng.randbytes(32), (rng.randbytes(32), rng.randbytes(32)))
+    letters = (Letter(me, 0, rng.randbytes(50)), Letter(you, 1, rng.randbytes(20)))
     return (
-        encode_item(me, Item(1, 0, 1, b"hello", 1_800_000_000.25)),
-        encode_item(me, Item(9, 3, 7, rng.randbytes(60), 0.0)),
-        encode_sync(Sync(me, Mood.HERE, 1, 9, entries)),
-        encode_sync(Sync(me, Mood.LEAVING, 0, 0, ())),
+        encode_item(SentItem(me, 1, 7, Form.GROUP, b"hello")),
+        encode_item(SentItem(me, 9, 1, Form.OPAQUE, rng.randbytes(60))),
+        encode_sync(Sync(key, Mood.HERE, 1, 9, entries, secure=True, signature=signature)),
+        encode_sync(Sync(key, Mood.JOINING, 0, 0, (), bundle=bundle, signature=signature)),
+        encode_sync(Sync(key, Mood.LEAVING, 0, 0, (), successor=bytes(key), signature=signature)),
+        encode_letters(Letters(Kind.KEYS, key, bytes(key), 7, letters, signature)),
     )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 from railgun_core.base.ids import DialId, LinkId
 from railgun_core.base.keys import Identity
-from railgun_core.changes import StoredState
+from railgun_core.changes import SecretPut, StoredState
 from railgun_core.events import (
     Dial,
     DialFailed,
@@ -40,6 +41,13 @@ def node_of(*, relays: bool = True, seed: int = 1) -> Node:
 
 def only(effects: list[Effect], kind: type[Effect]) -> list[Effect]:
     return [effect for effect in effects if isinstance(effect, kind)]
+
+
+def without_secrets(effect: Effect) -> Effect:
+    """Keys are drawn by the library that keeps them: only their bytes differ from run to run."""
+    if not isinstance(effect, Save):
+        return effect
+    return replace(effect, changes=tuple(c for c in effect.changes if not isinstance(c, SecretPut)))
 
 
 def inbound(node: Node, number: int) -> list[Effect]:
@@ -146,7 +154,7 @@ def test_the_same_seed_and_events_give_the_same_effects() -> None:
         node.rooms.create("r", ROOT, NOW, out, joining=False)
         for number, event in enumerate(events):
             out += node.handle(event, NOW.after(number))
-        return out
+        return [without_secrets(effect) for effect in out]
 
     assert story(1) == story(1)
     assert story(1) != story(2)

@@ -10,12 +10,35 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from railgun_core.base.clock import Instant
+from railgun_core.base.hashing import tagged_hash
 from railgun_core.base.ids import DialId, LinkId, MemberId, MsgId, PeerId, handle_of
+from railgun_core.base.keys import Identity
 from railgun_core.changes import Delivery, Item, Membership
 from railgun_core.events import Effect, FetchItems, Hangup, Moved, Noticed, Save, SaveSoon, Send
-from railgun_core.rooms.content import Entry, Mood, SentItem, Sync, decode_content, encode_item, encode_sync, size_for
-from railgun_core.rooms.epoch_keys import epoch_keys, room_id_of
-from railgun_core.rooms.room import Room
+from railgun_core.ratchet.group import OutboundGroup
+from railgun_core.rooms.content import (
+    Content,
+    Entry,
+    Form,
+    Kind,
+    Letter,
+    Letters,
+    Mood,
+    SentItem,
+    Sync,
+    decode_content,
+    encode_item,
+    encode_letters,
+    encode_plain,
+    encode_sync,
+    opaque_item,
+    signed_letters,
+    signed_sync,
+    size_for,
+)
+from railgun_core.rooms.epoch_keys import epoch_keys, member_id_of, room_id_of
+from railgun_core.rooms.keyring import Keyring, keys_plaintext
+from railgun_core.rooms.room import Answered, Room
 from railgun_core.rooms.rooms import Rooms
 from railgun_core.sim.world import at_once
 from railgun_core.store.memory import MemoryStore
@@ -41,7 +64,8 @@ LATER = START.after(120)  # the epoch before has retired, the next one is not in
 ROOT = b"the root of a room to be tested."
 KEYS = epoch_keys(ROOT, EPOCH)
 ROOM = room_id_of(ROOT)
-ANN, BOB = MemberId(b"ann-----"), MemberId(b"bob-----")
+SEEDS = {member_id_of(Identity(seed).public_key): seed for seed in (tagged_hash("ann"), tagged_hash("bob"))}
+ANN, BOB = SEEDS
 HANDLE = handle_of(KEYS.tag)
 Then = Callable[[Instant, list[Effect]], None]
 
@@ -56,7 +80,7 @@ class ScriptedRelay:
     slice: Slice = Slice.QUIET
     taken: int = 0
     stored: int = 0
-    published: list[tuple[MsgId, SentItem | Sync]] = field(default_factory=list)
+    published: list[tuple[MsgId, Content]] = field(default_factory=list)
     asked: list[ControlFrame] = field(default_factory=list)
 
     def say(self, *frames: bytes) -> None:
@@ -85,10 +109,28 @@ class ScriptedRelay:
 
     def items(self) -> list[int]:
         """The sequences of the items that were published here."""
-        return [content.item.seq for _, content in self.published if isinstance(content, SentItem)]
+        return [content.seq for _, content in self.published if isinstance(content, SentItem)]
+
+    def letters(self) -> list[Letters]:
+        return [content for _, content in self.published if isinstance(content, Letters)]
 
     def syncs(self) -> list[Sync]:
         return [content for _, content in self.published if isinstance(content, Sync)]
+
+
+class NoCarrier:
+    """A network without mixes."""
+
+    all_rooms = False
+
+    def guard(self, now: Instant) -> LinkId | None:
+        return None
+
+    def reaches(self, relay: PeerId, now: Instant) -> bool:
+        return False
+
+    def post(self, body: bytes, to: PeerId, then: Answered, now: Instant, out: list[Effect]) -> None:
+        raise AssertionError("nothing can be posted")
 
 
 @dataclass
@@ -119,6 +161,7 @@ class Table:
             rng=self.rng,
             dial=self._dial,
             when_saved=self._when_saved,
+            carrier=NoCarrier(),
         )
 
     @property
@@ -133,6 +176,12 @@ class Table:
     def submit(self, *bodies: bytes) -> None:
         self.rooms.submit(self.room, bodies, self.now, self.out)
         self.carry()
+
+    def name_of(self, seq: int) -> MsgId:
+        """What an own item is called now."""
+        own = self.room.ring.own
+        assert own is not None
+        return KEYS.msg_id(self.room.me, seq, own.number)
 
     def restarted(self) -> Table:
         """The same device after a power cut: what was committed is there, nothing else."""
@@ -190,7 +239,7 @@ class Table:
                     pass
         self._answer()
 
-    def _dial(self, peer_id: PeerId, seed: bytes, out: list[Effect]) -> DialId:
+    def _dial(self, peer_id: PeerId, seed: bytes, via: LinkId | None, out: list[Effect]) -> DialId:
         self.numbers += 1
         self.dials.append((DialId(self.numbers), peer_id))
         return DialId(self.numbers)
@@ -247,21 +296,63 @@ class Other:
     name: MemberId
     last: int = 0
     said: int = 0
+    top: int = 0
+    generation: int = 7
+    opaque: bool = False
+
+    def __post_init__(self) -> None:
+        self.ring = Keyring.create(SEEDS[self.name], START.unix_s)
+        self.group = OutboundGroup()
+
+    def renew(self) -> None:
+        """Begin a new generation."""
+        self.generation += 1
+        self.group = OutboundGroup()
 
     def item(self, seq: int, body: bytes = b"words") -> tuple[MsgId, bytes]:
+        """An item, encrypted anew."""
         self.last = max(self.last, seq)
-        return KEYS.msg_id(self.name, seq), encode_item(self.name, Item(seq, 0, 1, body, START.unix_s))
+        item, top = Item(seq, 0, 1, body, START.unix_s), seq > self.top
+        self.top = max(self.top, seq)
+        if self.opaque:
+            sent = opaque_item(self.ring.me, item, self.generation, top=top)
+        else:
+            payload = self.group.encrypt(encode_plain(item, top=top))
+            sent = SentItem(self.name, seq, self.generation, Form.GROUP, payload)
+        return KEYS.msg_id(self.name, seq, self.generation), encode_item(sent)
+
+    def keys(self, table: Table, *, one_time: int | None = 0) -> tuple[MsgId, bytes]:
+        """The present sender key, for the member at the table."""
+        bundle, start = table.room.ring.account.bundle, self.group.start_key
+        assert start is not None
+        fellow = self.ring.fellow(table.room.me)
+        if not len(fellow.pairwise):
+            key = bundle.last_resort if one_time is None else bundle.one_time[one_time]
+            fellow.pairwise.begin(self.ring.account, bundle, key)
+        plaintext = keys_plaintext(self.name, table.room.me, self.generation, start)
+        return self.letters((Letter(table.room.me, *fellow.pairwise.encrypt(plaintext)),))
+
+    def letters(self, entries: tuple[Letter, ...], kind: Kind = Kind.KEYS) -> tuple[MsgId, bytes]:
+        """Signed letters."""
+        self.said += 1
+        me = self.ring.me
+        letters = Letters(kind, me.public_key, self.ring.account.identity, self.generation, entries)
+        return MsgId(self.name + self.said.to_bytes(8, "big")), encode_letters(signed_letters(letters, me))
 
     def sync(
-        self, *entries: Entry, mood: Mood = Mood.HERE, first: int = 1, last: int | None = None
+        self, *entries: Entry, mood: Mood = Mood.HERE, first: int = 1, last: int | None = None, bundle: bool = False
     ) -> tuple[MsgId, bytes]:
         self.said += 1
-        msg_id = MsgId(self.name + self.said.to_bytes(8, "big"))
-        return msg_id, encode_sync(Sync(self.name, mood, first, self.last if last is None else last, entries))
+        msg_id, me = MsgId(self.name + self.said.to_bytes(8, "big")), self.ring.me
+        shown = self.ring.account.bundle if bundle else None
+        last = self.last if last is None else last
+        sync = Sync(me.public_key, mood, first, last, entries, bundle=shown)
+        return msg_id, encode_sync(signed_sync(sync, me, KEYS.tag))
 
     def has(self, table: Table, have: int) -> tuple[MsgId, bytes]:
-        """A sync that confirms the own stream up to `have`."""
-        return self.sync(Entry(table.room.me, Membership.ACTIVE, have))
+        """A sync that confirms the own stream up to `have`, and the keys."""
+        own = table.room.ring.own
+        return self.sync(Entry(table.room.me, Membership.ACTIVE, have, 0 if own is None else own.number))
 
 
 def seated(*, joining: bool = False) -> Table:
@@ -273,7 +364,8 @@ def seated(*, joining: bool = False) -> Table:
 def met(table: Table, name: MemberId = ANN) -> Other:
     """A member that has said hello."""
     other = Other(name)
-    table.relay(Slice.PUSH).push(other.sync(Entry(table.room.me, Membership.ACTIVE, table.room.outbox.last_seq)))
+    have = Entry(table.room.me, Membership.ACTIVE, table.room.outbox.last_seq)
+    table.relay(Slice.PUSH).push(other.sync(have, bundle=True), other.keys(table, one_time=list(SEEDS).index(name)))
     return other
 
 

@@ -24,7 +24,7 @@ def test_the_keys_of_an_epoch_are_those_of_the_vectors(vector: dict[str, Any]) -
     assert keys.tag.hex() == vector["tag"]
     assert keys.seal.hex() == vector["seal"]
     assert keys.ids.hex() == vector["ids"]
-    assert keys.msg_id(MemberId(bytes.fromhex(vector["sender"])), 7).hex() == vector["msg_id_7"]
+    assert keys.msg_id(MemberId(bytes.fromhex(vector["sender"])), 7, 9).hex() == vector["msg_id_7_9"]
     assert room_id_of(root).hex() == vector["room_id"]
 
 
@@ -45,12 +45,16 @@ def test_nothing_repeats_over_epochs_and_rooms(rng: random.Random) -> None:
     assert len(seen) == 4 * 5 * 40
 
 
-def test_an_item_has_one_id_in_an_epoch_and_another_in_the_next(rng: random.Random) -> None:
+def test_an_item_has_another_id_in_each_epoch_and_generation(rng: random.Random) -> None:
     root, senders = rng.randbytes(32), [MemberId(rng.randbytes(8)) for _ in range(4)]
     ids = {
-        epoch_keys(root, epoch).msg_id(sender, seq) for epoch in (1, 2) for sender in senders for seq in range(1, 50)
+        epoch_keys(root, epoch).msg_id(sender, seq, generation)
+        for epoch in (1, 2)
+        for sender in senders
+        for seq in range(1, 50)
+        for generation in (1, 9)
     }
-    assert len(ids) == 2 * 4 * 49
+    assert len(ids) == 2 * 4 * 49 * 2
     assert {len(msg_id) for msg_id in ids} == {16}
 
 

@@ -8,7 +8,6 @@ from railgun_core.wire.frames import Nack, Refusal, Slice
 from tests.unit.rooms.table import (
     BOB,
     HANDLE,
-    KEYS,
     ROOM,
     Table,
     met,
@@ -83,9 +82,9 @@ def test_a_refused_item_goes_out_again_and_is_stored_although_its_first_try_coun
     table = seated()
     table.submit(b"words")
     first = table.relay(Slice.PUSH)
-    place = [number for number, (msg_id, _) in enumerate(first.published) if msg_id == KEYS.msg_id(table.room.me, 1)]
+    place = [number for number, (msg_id, _) in enumerate(first.published) if msg_id == table.name_of(1)]
     assert len(place) == 1
-    first.say(Nack(HANDLE, Refusal.RATE, 10, (KEYS.msg_id(table.room.me, 1),)).encode())
+    first.say(Nack(HANDLE, Refusal.RATE, 10, (table.name_of(1),)).encode())
     table.answers = False
     for relay in list(table.relays):
         if relay is not first:

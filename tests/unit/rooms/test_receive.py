@@ -61,7 +61,7 @@ def test_a_gap_is_asked_for_by_name_and_then_by_a_sync() -> None:
     mark = len(relay.syncs())
     table.after(1.5)
     wanted = [frame.ids for one in table.relays for frame in one.asked if isinstance(frame, Want)]
-    assert wanted[0] == (KEYS.msg_id(ANN, 2),)
+    assert wanted[0] == (KEYS.msg_id(ANN, 2, ann.generation),)
     table.after(12.0)
     assert len(relay.syncs()) > mark
     relay.push(ann.item(2))
@@ -72,7 +72,7 @@ def test_what_a_relay_holds_and_this_member_lacks_is_asked_for_a_few_at_a_time()
     table = seated()
     ann = met(table)
     second = table.relay(Slice.ANNOUNCE)
-    ids = tuple(KEYS.msg_id(ANN, seq) for seq in range(1, 101))
+    ids = tuple(KEYS.msg_id(ANN, seq, ann.generation) for seq in range(1, 101))
     second.asked.clear()
     second.say(Have(HANDLE, 100, ids).encode())
     (want,) = [frame for frame in second.asked if isinstance(frame, Want)]

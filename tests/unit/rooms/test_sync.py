@@ -96,6 +96,7 @@ def test_a_joiner_says_so_until_somebody_answers_and_starts_where_everybody_stan
     relay.push(ann.sync(Entry(BOB, Membership.ACTIVE, 7)))
     assert any(isinstance(effect, Welcomed) for effect in table.out)
     bob = Other(BOB)
+    relay.push(ann.keys(table), bob.keys(table, one_time=1))
     relay.push(ann.item(101, b"a"), bob.item(8, b"b"), ann.item(100, b"old"), bob.item(7, b"old"))
     assert read(table) == [b"a", b"b"]
 
@@ -106,7 +107,7 @@ def test_an_old_item_sent_again_to_somebody_else_does_not_hold_a_joiner_up() -> 
     relay = table.relay(Slice.PUSH)
     relay.push(ann.item(3, b"old"))
     ann.last = 100
-    relay.push(ann.sync())
+    relay.push(ann.sync(), ann.keys(table))
     relay.push(ann.item(101, b"new"))
     assert read(table) == [b"new"]
 
@@ -115,7 +116,7 @@ def test_two_joiners_at_once_hear_each_other_from_the_start() -> None:
     table = seated(joining=True)
     bob = Other(BOB)
     relay = table.relay(Slice.PUSH)
-    relay.push(bob.sync(mood=Mood.JOINING))
+    relay.push(bob.sync(mood=Mood.JOINING), bob.keys(table))
     assert table.room.joining
     relay.push(bob.item(1, b"hello"))
     assert read(table) == [b"hello"]

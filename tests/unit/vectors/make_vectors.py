@@ -94,7 +94,7 @@ def rooms() -> list[dict[str, Any]]:
         root = some_bytes(f"room {n}")
         prk = derive(b"railgun/room/v1", root, struct.pack(">Q", epoch))
         ids, sender = expand(prk, b"ids"), some_bytes("sender", 8)
-        named = hashlib.blake2b(sender + struct.pack(">Q", 7), key=ids, digest_size=16).digest()
+        named = hashlib.blake2b(sender + struct.pack(">QI", 7, 9), key=ids, digest_size=16).digest()
         rows.append(
             {
                 "room_root": root.hex(),
@@ -103,7 +103,7 @@ def rooms() -> list[dict[str, Any]]:
                 "seal": expand(prk, b"seal").hex(),
                 "ids": ids.hex(),
                 "sender": sender.hex(),
-                "msg_id_7": named.hex(),
+                "msg_id_7_9": named.hex(),
                 "room_id": sha(b"railgun/room-id/v1", b"\x00", root)[:16].hex(),
             }
         )
