@@ -228,7 +228,7 @@ _LEARNED: Final[dict[ExposedTo, tuple[_Line, ...]]] = {
         ),
         (F.PACKETS, lambda s: f"They took {s.of(F.PACKETS, 'packet')} from it, all of one size."),
         (F.CELLS, lambda s: f"They exchanged {s.of(F.CELLS, 'cell')} with it, all of that size."),
-        (F.TUNNELS, lambda s: f"They were asked {s.of(F.TUNNELS, 'time')} for a tunnel, and to which relay."),
+        (F.TUNNELS, lambda s: f"They were asked {s.of(F.TUNNELS, 'time')} for a tunnel, and knew to which relay."),
     ),
     ExposedTo.FELLOW_RELAY: (
         (

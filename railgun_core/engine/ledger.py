@@ -106,16 +106,19 @@ class EngineLedger:
         self._ledger.add(watched.role, Figure.DELIVERED, kinds.count(FrameType.ENVELOPE))
 
     def looked_up(self, targets: Iterable[bytes], contacts: Iterable[bytes]) -> None:
-        """Relays near these ring targets were sought. `contacts`: ids of those in the table, all met before."""
-        role, any_contact = ExposedTo.DHT_CONTACT, False
+        """Relays near these ring targets were sought; `contacts` as in `contacts_met`. With none, nobody was asked."""
+        if self.contacts_met(contacts):
+            self._ledger.add(ExposedTo.DHT_CONTACT, Figure.LOOKUPS)
+            for target in targets:
+                self._ledger.add_distinct(ExposedTo.DHT_CONTACT, Figure.PLACES, target)
+
+    def contacts_met(self, contacts: Iterable[bytes]) -> int:
+        """Ids of the contacts in the DHT's table: each has answered a signed question of this device. How many."""
+        count = 0
         for contact in contacts:
-            any_contact = True
-            self._ledger.add_distinct(role, Figure.PEERS, contact)
-        if not any_contact:
-            return
-        self._ledger.add(role, Figure.LOOKUPS)
-        for target in targets:
-            self._ledger.add_distinct(role, Figure.PLACES, target)
+            count += 1
+            self._ledger.add_distinct(ExposedTo.DHT_CONTACT, Figure.PEERS, contact)
+        return count
 
     def bootstrap_asked(self, entries: Iterable[tuple[str, int]], *, targets: Iterable[bytes] = ()) -> None:
         """These entries were asked to let this device in, or (a quiet client's) for the relays near `targets`."""

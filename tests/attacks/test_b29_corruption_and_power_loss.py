@@ -141,6 +141,7 @@ async def test_nothing_acknowledged_is_lost_or_doubled_by_kill_9(tmp_path: Path,
         store = await SqliteStore.open(path)
         kept = await store.own_items(ROOM, 1, 1 << 40)
         assert [item.seq for item in kept[:acked]] == list(range(1, acked + 1))
+        assert not (await store.load()).restored_backup  # no kill is taken for an older database put back
         await store.close()
 
 

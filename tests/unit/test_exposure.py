@@ -64,7 +64,7 @@ SAID_WHEN_ALL_HAPPENED = {
             "3 guards could see this device's address, and when it was connected (3 links).",
             "They took 3 packets from it, all of one size.",
             "They exchanged 3 cells with it, all of that size.",
-            "They were asked 3 times for a tunnel, and to which relay.",
+            "They were asked 3 times for a tunnel, and knew to which relay.",
         ),
         (
             "The peer id of this device: 3 links used throw-away keys instead.",

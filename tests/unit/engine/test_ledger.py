@@ -154,7 +154,7 @@ async def test_a_guard_is_counted_in_packets_and_in_cells_of_one_size(ledger: En
 
 async def test_a_tunnel_that_came_to_nothing_is_known_to_the_guard_all_the_same(ledger: EngineLedger) -> None:
     ledger.dialling(dial(2, via=GUARD_LINK))
-    assert (await pages(ledger))["guard"].learned == ("They were asked 1 time for a tunnel, and to which relay.",)
+    assert (await pages(ledger))["guard"].learned == ("They were asked 1 time for a tunnel, and knew to which relay.",)
 
 
 async def test_a_relay_and_a_mix_meet_others_of_their_kind(ledger: EngineLedger) -> None:
@@ -194,6 +194,12 @@ async def test_look_ups_count_contacts_places_and_times(ledger: EngineLedger) ->
     ledger.looked_up([b"a"], [b"two", b"three"])
     ledger.looked_up([b"c"], [])  # nobody was there to be asked
     assert (await pages(ledger))["dht-contact"].counts == {"peers": 3, "lookups": 2, "places": 2, "runs": 1}
+
+
+async def test_contacts_met_without_a_look_up_count_too(ledger: EngineLedger) -> None:
+    ledger.contacts_met([b"a", b"b"])
+    ledger.contacts_met([b"a"])
+    assert (await pages(ledger))["dht-contact"].counts == {"peers": 2, "runs": 1}
 
 
 async def test_bootstrap_nodes_count_by_address(ledger: EngineLedger) -> None:
