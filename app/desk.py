@@ -76,8 +76,8 @@ class Desk(QObject):
         self.tray.presence_changed.connect(self.window.set_tray_present)
         self.window.set_tray_present(self.tray.present)
         self.window.seen_changed.connect(lambda seen: self._keep_pace(seen=seen))
-        self.window.help.scheme_chosen.connect(self._choose_scheme)
-        self.window.help.keep_relaying_chosen.connect(self._choose_keeping)
+        self.window.shelf.scheme_chosen.connect(self._choose_scheme)
+        self.window.shelf.keep_relaying_chosen.connect(self._choose_keeping)
         self._show()
 
     @property

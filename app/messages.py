@@ -55,6 +55,9 @@ _ERRORS: dict[str, tuple[str, str]] = {
     "database-read-only": ("The database is read-only.", "Check the rights of the data folder."),
     "disk-full": ("The disk is full.", "Free some space; nothing that was stored is lost."),
     "port-taken": ("The network port is taken.", "Another relay may be running; stop it or choose another port."),
+    "not-possible": ("High security is not possible now.", "Too few mixes or guards are known; try again later."),
+    "no-session": ("There is no safety number yet.", "It appears once that member was heard of."),
+    "no-such-member": ("That member is not in the room any more.", "Open the list of members again."),
     "already-running": ("A relay is already running on this data folder.", "Use that one."),
 }
 
@@ -66,6 +69,9 @@ _NOTICES: dict[str, str] = {
     "database-repaired": "The database was damaged and has been repaired.",
     "member-joined": "A member joined one of your rooms.",
     "member-left": "A member left one of your rooms.",
+    "new-device-key": (
+        "The data was put back from an older copy, so this device took new keys. Compare safety numbers again."
+    ),
     "relay-lost": "A relay of one of your rooms stopped answering; another takes over.",
     "internal": "Something unexpected happened in the engine; it goes on.",
 }
@@ -86,7 +92,40 @@ def error_sentence(code: str, fallback: str) -> str:
 
 
 SEALED = "You pass on sealed envelopes; nobody here can read them."
-ROOM_KEY_NOTE = "Protected by the room's key. End-to-end ratchets come with a later version."
+END_TO_END_NOTE = "End-to-end encrypted: only the devices of the room's members can read it."
+CALLER_NOTE = "Another program encrypts this room's messages itself; they pass through here sealed."
+SECURE_PROTECTS = (
+    "Relays of the room never see your internet address.",
+    "Nobody who watches one link can tell when you write, or whether you write at all.",
+    "To link you with the room, somebody has to watch all mixes on a path, or much of the network for long.",
+)
+SECURE_DOES_NOT = (
+    "It does not hide that you use this program: your guards see your address, all the time.",
+    "It does not hide you from the room's members, and it does not help if your computer is taken over.",
+    "Members who write without it are not hidden. Typing marks and reactions are not sent.",
+)
+LOOPS_VANISH = (
+    "Own test packets vanish: somebody may be dropping this device's packets to watch it. Write nothing here that "
+    "depends on being hidden until this is over."
+)
+SAFETY_NOTE = (
+    "Compare this with the other person, face to face or by voice. If it is the same on both devices, nobody sits in "
+    "between. It changes when one of you gets a new device."
+)
+NO_EXPOSURE = "Nothing was written on this day: no link was open and nothing was asked for."
+EXPOSURE_NOTE = (
+    "Counted from the links and frames that this device really used, by the kind of peer. It is what they could have "
+    "learned, not what they did. The days are UTC and are kept for 31 days, on this device only."
+)
+ROLES = {
+    "bootstrap": "Starting points of the network",
+    "dht-contact": "Peers of the directory",
+    "relay-direct": "Relays of your rooms, reached directly",
+    "relay-guarded": "Relays of your rooms, through a guard",
+    "guard": "Guards",
+    "fellow-relay": "Relays that served beside this one",
+    "mix-neighbour": "Mixes beside this one",
+}
 INVITE_NOTE = "Whoever has this link can join and read the room. Send it only to people you want inside."
 NO_DUTIES = (
     "No duties yet. Each room draws its relays anew every epoch; when your turn comes, the duty appears here. "
@@ -119,7 +158,7 @@ RELAY_IS_NOT = (
 )
 
 SHORTCUTS = (
-    ("Ctrl+1 … Ctrl+5", "Home, Duties, Network, Rooms, Help"),
+    ("Ctrl+1 … Ctrl+6", "Home, Duties, Network, Rooms, What others saw, Help"),
     ("Enter", "Send the message, open the selected row"),
     ("Esc", "Close a dialog or the inspector, else hide the window"),
     ("Ctrl+Q", "Quit"),

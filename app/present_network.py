@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from app import figures, messages
 from app.messages import grouped, tr, tr_count
 from app.present import Connection, Seen, nat_sentence
+from app.present_privacy import mix_sentence
 from railgun_core.local_api.messages import Peers
 from railgun_core.status import NodeStatus, Notice, Quantiles
 
@@ -67,6 +68,7 @@ class NetworkView:
     targets: tuple[TargetRow, ...]
     transports: str
     standing: str
+    mix: str
     notices: tuple[NoticeRow, ...]
 
 
@@ -99,7 +101,7 @@ def network_view(seen: Seen, now_s: float) -> NetworkView:
         wait = tr("once the engine answers")
         names = (tr("Peers"), tr("Relays"), tr("Independent groups"))
         facts = tuple(FactView(name, figures.UNKNOWN, wait) for name in names)
-        return NetworkView(facts, "", wait, (), figures.UNKNOWN, "", ())
+        return NetworkView(facts, "", wait, (), figures.UNKNOWN, "", "", ())
     return NetworkView(
         facts=_facts(status),
         warning=tr(messages.YOUNG_NETWORK) if status.young_network else "",
@@ -107,6 +109,7 @@ def network_view(seen: Seen, now_s: float) -> NetworkView:
         targets=tuple(target_row(tr(name), getattr(status.targets, key), ms) for name, key, ms in _LIMITS_MS),
         transports=_transports(status),
         standing=_standing(status),
+        mix=mix_sentence(status),
         notices=notice_rows(status.notices, now_s),
     )
 
@@ -128,9 +131,12 @@ def _transports(status: NodeStatus) -> str:
 
 
 def _standing(status: NodeStatus) -> str:
-    if not status.standing.known or status.standing.score is None:
-        return tr("{dash}  No testers in this version", dash=figures.UNKNOWN)
-    return tr("{score} of 100, level {level}", score=f"{status.standing.score:.0f}", level=status.standing.level)
+    tokens = tr("none yet") if status.trust.tokens == "none" else status.trust.tokens
+    if status.standing.known and status.standing.score is not None:
+        words = tr("{score} of 100, level {level}", score=f"{status.standing.score:.0f}", level=status.standing.level)
+    else:
+        words = tr("none yet") if status.trust.standing == "none" else status.trust.standing
+    return tr("{standing} · tokens: {tokens}", standing=words, tokens=tokens)
 
 
 _LEVELS = {"error": ("bad", "Error"), "warning": ("warn", "Warning")}

@@ -11,19 +11,22 @@ from dataclasses import dataclass
 
 from app import figures
 from app.messages import grouped, tr, tr_count
+from app.present_privacy import MeterView, meter_view, protection_note
 from railgun_core.local_api.messages import Inspection, Members, MessageOut, Seat
-from railgun_core.status import RoomStatus
+from railgun_core.status import Anonymity, RoomStatus
 
 
 @dataclass(frozen=True, slots=True)
 class RoomRow:
-    """One room in the list."""
+    """One room in the list. `meter` only for a high-security room."""
 
     room: str
     name: str
     small: str
     unread: int
     spoken: str
+    note: str = ""
+    meter: MeterView | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +45,11 @@ class MessageRow:
 
 @dataclass(frozen=True, slots=True)
 class MemberRow:
-    """One member as seen from here."""
+    """One member as seen from here. `member` is its id; empty for this person and for who has left."""
 
     name: str
     small: str
+    member: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,26 +78,27 @@ _TICKS = {"queued": "◷", "accepted": "✓", "stored": "✓✓", "delivered": "
 _WORDS = {"queued": "queued", "accepted": "accepted", "stored": "stored", "delivered": "delivered"}
 
 
-def room_rows(rooms: tuple[RoomStatus, ...]) -> tuple[RoomRow, ...]:
+def room_rows(rooms: tuple[RoomStatus, ...], anonymity: Anonymity) -> tuple[RoomRow, ...]:
     """Own rooms by name."""
-    return tuple(_room_row(room) for room in sorted(rooms, key=lambda room: (room.name.casefold(), room.room)))
+    ordered = sorted(rooms, key=lambda room: (room.name.casefold(), room.room))
+    return tuple(_room_row(room, anonymity) for room in ordered)
 
 
-def _room_row(room: RoomStatus) -> RoomRow:
+def _room_row(room: RoomStatus, anonymity: Anonymity) -> RoomRow:
     members = tr_count("{n} member", "{n} members", room.members)
     relays = tr("{open} of {size} relays", open=room.relays_open, size=room.committee_size)
     waiting = tr("{n} waiting", n=grouped(room.queued)) if room.queued else ""
     small = " · ".join(part for part in (members, relays, waiting) if part)
     unread = tr_count("{n} new message", "{n} new messages", room.unread) if room.unread else ""
-    return RoomRow(room.room, room.name, small, room.unread, ", ".join(p for p in (room.name, small, unread) if p))
+    meter = meter_view(room, anonymity)
+    security = tr("high security: {word}", word=meter.word) if meter is not None else ""
+    spoken = ", ".join(part for part in (room.name, security, small, unread) if part)
+    return RoomRow(room.room, room.name, small, room.unread, spoken, protection_note(room), meter)
 
 
 def message_row(message: MessageOut) -> MessageRow:
     """One message. Bytes that are no text are shown by their size, never as garbage."""
-    try:
-        text = message.body.decode("utf-8")
-    except UnicodeDecodeError:
-        text = tr("[{size} of data]", size=figures.total(len(message.body)))
+    text = _message_text(message)
     delivery = message.delivery if message.me else ""
     return MessageRow(
         position=message.position,
@@ -105,6 +110,16 @@ def message_row(message: MessageOut) -> MessageRow:
         delivery=tr(_WORDS[delivery]) if delivery in _WORDS else "",
         settled=not message.me or delivery == "delivered",
     )
+
+
+def _message_text(message: MessageOut) -> str:
+    size = figures.total(len(message.body))
+    if message.opaque:
+        return tr("[{size}, encrypted by another program]", size=size)
+    try:
+        return message.body.decode("utf-8")
+    except UnicodeDecodeError:
+        return tr("[{size} of data]", size=size)
 
 
 def member_rows(members: Members, now_s: float) -> tuple[MemberRow, ...]:
@@ -122,7 +137,9 @@ def member_rows(members: Members, now_s: float) -> tuple[MemberRow, ...]:
             small = tr("not heard yet")
         else:
             small = tr("{have} · heard {ago} ago", have=have, ago=figures.duration(now_s - member.heard_unix_s))
-        rows.append(MemberRow(name, small))
+        if member.secure:
+            small = tr("{small} · through mixes", small=small)
+        rows.append(MemberRow(name, small, "" if member.me or member.left else member.member))
     return tuple(rows)
 
 

@@ -21,7 +21,7 @@ from app.display import has_display
 if TYPE_CHECKING:
     from app.desk import Desk
 
-PAGES = ("home", "duties", "network", "rooms", "help")
+PAGES = ("home", "duties", "network", "rooms", "exposure", "help")
 _SETTLE_S = 0.6
 _FIRST_STATUS_S = 15.0
 
@@ -66,8 +66,8 @@ async def _take(app: object, options: argparse.Namespace) -> int:
             sys.stderr.write("No engine answers on this data dir.\n")
             return 3
         await asyncio.sleep(options.wait_s)
-        if options.inspect and desk.window.duties.now_list.rows:
-            desk.window.duties.now_list.setCurrentIndex(desk.window.duties.now_list.model().index(0, 0))
+        if options.inspect and desk.window.shelf.duties.now_list.rows:
+            desk.window.shelf.duties.now_list.setCurrentIndex(desk.window.shelf.duties.now_list.model().index(0, 0))
         for scheme, target in ((Scheme.LIGHT, options.light), (Scheme.DARK, options.dark)):
             desk.theme.choose(scheme)
             await asyncio.sleep(_SETTLE_S)

@@ -21,6 +21,9 @@ QScrollArea, #scrolled {{ background: {bg}; border: none; }}
 #plain {{ background: transparent; border: none; }}
 #banner {{ background: {warn_soft}; border: 1px solid {warn}; border-radius: 8px; }}
 #bannerText {{ color: {text}; }}
+#strip {{ background: {sunken}; border: 1px solid {line}; border-radius: 8px; }}
+#figure {{ font-size: 16px; font-weight: 600; }}
+#digits {{ font-family: "{mono}"; font-size: 17px; }}
 #headline {{ font-size: 22px; font-weight: 500; }}
 #pageTitle {{ font-size: 22px; font-weight: 600; }}
 #number {{ font-size: 26px; font-weight: 600; }}
@@ -63,6 +66,12 @@ QTreeView::item:selected {{ background: {accent_soft}; color: {text}; }}
 QHeaderView::section {{ background: {surface}; color: {muted}; border: none; padding: 4px 2px; font-size: 12px; }}
 QProgressBar {{ background: {sunken}; border: none; border-radius: 4px; max-height: 8px; min-height: 8px; }}
 QProgressBar::chunk {{ background: {accent}; border-radius: 4px; }}
+QSlider {{ min-height: 22px; }}
+QSlider::groove:horizontal {{ background: {line}; height: 4px; border-radius: 2px; }}
+QSlider::sub-page:horizontal {{ background: {accent}; border-radius: 2px; }}
+QSlider::handle:horizontal {{ background: {surface}; border: 2px solid {accent}; width: 12px; height: 12px;
+  margin: -6px 0; border-radius: 8px; }}
+QSlider::handle:horizontal:focus {{ background: {accent}; border-color: {text}; }}
 QMenu {{ background: {surface}; border: 1px solid {line}; padding: 4px; }}
 QMenu::item {{ padding: 6px 18px; border-radius: 6px; }}
 QMenu::item:selected {{ background: {accent_soft}; color: {accent}; }}

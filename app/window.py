@@ -1,7 +1,8 @@
 """The window: sidebar, pages, a banner for what just failed, and the keys.
 
-It draws only while it is seen: the one-second tick stops when it is hidden or minimised. Closing it hides it where a
-tray can bring it back, and asks where there is none, so the app is never running out of reach.
+It draws only while it is seen: pages are built when they first are, and the one-second tick stops when the window is
+hidden or minimised. Closing it hides it where a tray can bring it back, and asks where there is none, so the app is
+never running out of reach.
 """
 
 from __future__ import annotations
@@ -10,18 +11,13 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QEvent, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QHideEvent, QIcon, QKeySequence, QShortcut, QShowEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QMainWindow, QMessageBox, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QMainWindow, QMessageBox, QVBoxLayout, QWidget
 
 from app import messages
 from app.last_minute import LastMinute
 from app.link import Link
 from app.messages import tr
-from app.pages.duties import DutiesPage
-from app.pages.help import HelpPage
-from app.pages.home import HomePage
-from app.pages.network import NetworkPage
-from app.pages.page import Page
-from app.pages.rooms import RoomsPage
+from app.pages.shelf import COUNT, DUTIES, HELP, HOME, NETWORK, ROOMS, PageNeeds, Shelf, page_names
 from app.preferences import Preferences
 from app.present import Act, Connection, Seen, headline
 from app.resources import resource
@@ -31,8 +27,7 @@ from app.widgets.parts import button, label, row
 
 _TICK_MS = 1_000
 _BANNER_MS = 12_000
-_HOME, _DUTIES, _NETWORK, _ROOMS, _HELP = range(5)
-_PAGE_OF = {Act.DUTIES: _DUTIES, Act.NETWORK: _NETWORK, Act.ROOMS: _ROOMS, Act.WHY_NOT_NEEDED: _HELP}
+_PAGE_OF = {Act.DUTIES: DUTIES, Act.NETWORK: NETWORK, Act.ROOMS: ROOMS, Act.WHY_NOT_NEEDED: HELP}
 
 
 def _icon() -> QIcon:
@@ -65,12 +60,9 @@ class Window(QMainWindow):
         self._tray_present = False
         self._was_seen = False
         self.leaving = False
-        self.home = HomePage(theme, minute, clock)
-        self.duties = DutiesPage(theme, link)
-        self.network = NetworkPage(theme, link)
-        self.rooms = RoomsPage(theme, link)
-        self.help = HelpPage(preferences.scheme, keep_relaying=preferences.keep_relaying, owns_engine=owns_engine)
-        self.pages: tuple[Page, ...] = (self.home, self.duties, self.network, self.rooms, self.help)
+        self._number = HOME
+        needs = PageNeeds(theme, link, preferences, minute, clock, owns_engine)
+        self.shelf = Shelf(needs)
         self._tick = QTimer(self)
         self._tick.setInterval(_TICK_MS)
         self._tick.timeout.connect(self._draw)
@@ -82,13 +74,9 @@ class Window(QMainWindow):
     def _build(self, theme: Theme) -> None:
         self.setWindowTitle(tr(messages.APP_NAME))
         self.setWindowIcon(_icon())
-        names = (tr("Home"), tr("Duties"), tr("Network"), tr("Rooms"), tr("Help"))
-        self.navigation = Navigation(theme, names, foot=1)
+        self.navigation = Navigation(theme, page_names(), foot=1)
         self.navigation.chosen.connect(self.go_to)
-        self.stack = QStackedWidget()
-        for page in self.pages:
-            self.stack.addWidget(page)
-            page.acted.connect(self.act)
+        self.shelf.acted.connect(self.act)
         self._banner_text = label("", "bannerText", wrap=True)
         self.banner = QFrame()
         self.banner.setObjectName("banner")
@@ -111,7 +99,7 @@ class Window(QMainWindow):
         self._banner_holder.setLayout(holder)
         self._banner_holder.setVisible(False)
         right.addWidget(self._banner_holder)
-        right.addWidget(self.stack, 1)
+        right.addWidget(self.shelf, 1)
         ground = QWidget()
         ground.setObjectName("ground")
         layout = QHBoxLayout(ground)
@@ -123,12 +111,12 @@ class Window(QMainWindow):
         self.setMinimumSize(860, 560)
         if not self.restoreGeometry(self._preferences.geometry):
             self.resize(1060, 720)
-        self.navigation.choose(_HOME)
+        self.navigation.choose(HOME)
         ground.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         ground.setFocus()  # no control shows a focus ring before the keyboard is used
 
     def _keys(self) -> None:
-        for number in range(len(self.pages)):
+        for number in range(COUNT):
             shortcut = QShortcut(QKeySequence(f"Ctrl+{number + 1}"), self)
             shortcut.activated.connect(lambda number=number: self.go_to(number))
         QShortcut(QKeySequence("Ctrl+Q"), self).activated.connect(lambda: self.acted.emit(Act.QUIT))
@@ -145,8 +133,8 @@ class Window(QMainWindow):
             self._draw()
 
     def _draw(self) -> None:
-        page = self.stack.currentWidget()
-        if isinstance(page, Page) and self.is_seen:
+        page = self.shelf.current
+        if page is not None and self.is_seen:
             page.show_seen(self._seen, self._clock())
 
     def show_notice(self, sentence: str) -> None:
@@ -168,18 +156,19 @@ class Window(QMainWindow):
     # Where a person goes
 
     def go_to(self, number: int) -> None:
-        """Show a page."""
-        before = self.stack.currentWidget()
-        page = self.pages[number]
+        """Show a page; while the window is hidden only remember which."""
+        before, self._number = self._number, number
         self.navigation.choose(number)
-        if before is page:
+        if not self._was_seen or before == number:
             return
-        if isinstance(before, Page) and self._was_seen:
-            before.left()
-        self.stack.setCurrentWidget(page)
-        if self._was_seen:
-            page.entered()
+        self.shelf.page(before).left()
+        self._bring_page()
         self._draw()
+
+    def _bring_page(self) -> None:
+        page = self.shelf.page(self._number)
+        self.shelf.setCurrentWidget(page)
+        page.entered()
 
     def act(self, act: Act) -> None:
         """Do what a button asked for, or pass it on."""
@@ -195,10 +184,10 @@ class Window(QMainWindow):
         self.activateWindow()
 
     def _escape(self) -> None:
-        page = self.stack.currentWidget()
+        page = self.shelf.current
         if self.banner.isVisibleTo(self):
             self._hide_banner()
-        elif not (isinstance(page, Page) and page.escape()) and self._tray_present:
+        elif not (page is not None and page.escape()) and self._tray_present:
             self.close()
 
     # Being seen
@@ -239,13 +228,12 @@ class Window(QMainWindow):
         if seen == self._was_seen:
             return
         self._was_seen = seen
-        page = self.stack.currentWidget()
         if seen:
             self._tick.start()
+            self._bring_page()
         else:
             self._tick.stop()
-        if isinstance(page, Page):
-            page.entered() if seen else page.left()
+            self.shelf.page(self._number).left()
         self.seen_changed.emit(seen)
         self._draw()
 

@@ -10,6 +10,7 @@ from app.last_minute import LastMinute
 from app.messages import tr
 from app.pages.page import Page
 from app.present import Act, Headline, HomeView, NumberView, Seen, home_view
+from app.present_privacy import mix_sentence
 from app.theme import Theme
 from app.widgets.duty_list import ROW_PX, DutyList
 from app.widgets.parts import GAP, button, card, column, label, row, set_text
@@ -102,6 +103,7 @@ class HomePage(Page):
         self.up, self.down = label("", "up"), label("", "down")
         self.duties = DutyList(theme, tr("Duties now"), choosable=False)
         self._empty = label("", "cardTitle", wrap=True)
+        self.mixing = label("", "small", wrap=True)
         self._more = button(tr("See all"), lambda: self.acted.emit(Act.DUTIES), "tab", spoken=tr("See all duties"))
         grid = QGridLayout()
         grid.setSpacing(GAP)
@@ -111,7 +113,7 @@ class HomePage(Page):
         traffic = column(row(label(tr("Traffic"), "cardTitle"), None, self.up, self.down, spacing=24))
         traffic.addWidget(self.sparkline, 1)
         title = row(label(tr("Duties now"), "cardTitle"), None, self._more)
-        duties = column(title, self.duties, self._empty, spacing=2)
+        duties = column(title, self.duties, self._empty, self.mixing, spacing=2)
         self.body.addWidget(self.state)
         self.body.addLayout(grid)
         self.body.addWidget(card(traffic), 1)
@@ -127,6 +129,9 @@ class HomePage(Page):
         set_text(self.down, f"↓ {view.down}")
         self.sparkline.update()
         self._show_duties(view)
+        mixing = mix_sentence(seen.status) if seen.status is not None else ""
+        set_text(self.mixing, tr("Mixing: {work}", work=mixing) if mixing else "")
+        self.mixing.setVisible(bool(mixing))
 
     def _show_duties(self, view: HomeView) -> None:
         shown = view.duties[:_MAX_DUTIES]

@@ -85,6 +85,7 @@ class NetworkPage(Page):
         self._targets_grid.setColumnStretch(2, 1)
         self._targets = tuple(_TargetLine(theme, self._targets_grid, line) for line in range(_TARGETS))
         self._reach, self._transports, self._standing = label("", "", wrap=True), label(), label()
+        self._mix_name, self._mix = label(tr("Mixing"), "cardTitle"), label("", "", wrap=True)
         self.relays = self._relay_table()
         self.relays.setVisible(False)
         self._asked = False
@@ -107,6 +108,8 @@ class NetworkPage(Page):
         for line, (name, value) in enumerate(lines):
             connected.addWidget(label(name, "cardTitle"), line, 0)
             connected.addWidget(value, line, 1)
+        connected.addWidget(self._mix_name, len(lines), 0)
+        connected.addWidget(self._mix, len(lines), 1)
         self.body.addWidget(label(tr("Network"), "pageTitle"))
         self.body.addWidget(self.warning)
         self.body.addLayout(grid)
@@ -162,6 +165,9 @@ class NetworkPage(Page):
         set_text(self._reach, view.reach)
         set_text(self._transports, view.transports)
         set_text(self._standing, view.standing)
+        set_text(self._mix, view.mix)
+        self._mix_name.setVisible(bool(view.mix))
+        self._mix.setVisible(bool(view.mix))
         for line, target in zip(self._targets, view.targets, strict=False):
             line.show_target(target)
         self._show_notices(view)

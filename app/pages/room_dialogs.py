@@ -8,17 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QColor, QGuiApplication, QImage, QPixmap
-from PySide6.QtWidgets import QDialog, QLabel, QLineEdit, QMessageBox, QPlainTextEdit, QPushButton, QWidget
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QDialog, QLineEdit, QMessageBox, QPlainTextEdit, QPushButton, QWidget
 
 from app import messages
 from app.messages import tr
-from app.present_rooms import MemberRow
 from app.widgets.parts import button, column, label, row
+from app.widgets.qr_code import QrCode
 
 LINK_START = "railgun://join/"
-_QR_SCALE = 5
-_QR_BORDER = 4
+_QR_PX = 300
 
 
 class Ask(QDialog):
@@ -85,10 +84,7 @@ class InviteLink(QDialog):
         super().__init__(parent)
         self.setWindowTitle(tr("Invite"))
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        picture = QLabel()
-        picture.setPixmap(QPixmap.fromImage(qr_image(link)))
-        picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        picture.setAccessibleName(tr("The invite link as a picture to scan"))
+        picture = row(None, QrCode(link, tr("The invite link as a picture to scan"), side_px=_QR_PX), None)
         text = QPlainTextEdit(link)
         text.setReadOnly(True)
         text.setTabChangesFocus(True)
@@ -111,23 +107,6 @@ class InviteLink(QDialog):
         self._copy.setText(tr("Copied"))
 
 
-class MemberList(QDialog):
-    """Who is in a room, as seen from here."""
-
-    def __init__(self, parent: QWidget, name: str, members: tuple[MemberRow, ...]) -> None:
-        super().__init__(parent)
-        self.setWindowTitle(tr("Members"))
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        lines = [row(label(member.name, "mono"), None, label(member.small, "small")) for member in members[:200]]
-        close = button(tr("Close"), self.accept)
-        close.setDefault(True)
-        layout = column(label(tr("Members of {name}", name=name), "section"), *lines, row(None, close))
-        layout.setContentsMargins(20, 18, 20, 18)
-        layout.setSpacing(10)
-        self.setLayout(layout)
-        self.setMinimumWidth(420)
-
-
 def confirm_leaving(parent: QWidget, name: str, leave: Callable[[], object]) -> QMessageBox:
     """Ask before a room is left; `leave` runs on yes."""
     box = QMessageBox(parent)
@@ -143,21 +122,3 @@ def confirm_leaving(parent: QWidget, name: str, leave: Callable[[], object]) -> 
     box.finished.connect(lambda _result: leave() if box.clickedButton() is yes else None)
     box.open()
     return box
-
-
-def qr_image(text: str) -> QImage:
-    """The text as a QR code, dark on light in every palette: scanners want it so."""
-    import segno  # only who invites pays for it
-
-    modules = [list(line) for line in segno.make(text, error="m", micro=False).matrix]
-    side = len(modules) + 2 * _QR_BORDER
-    image = QImage(side, side, QImage.Format.Format_RGB32)
-    image.fill(Qt.GlobalColor.white)
-    dark = QColor(Qt.GlobalColor.black)
-    for y, line in enumerate(modules):
-        for x, module in enumerate(line):
-            if module:
-                image.setPixelColor(x + _QR_BORDER, y + _QR_BORDER, dark)
-    return (
-        image.scaled(side * _QR_SCALE, side * _QR_SCALE) if side * _QR_SCALE < 420 else image.scaled(side * 4, side * 4)
-    )

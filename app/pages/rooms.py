@@ -15,16 +15,16 @@ from app import messages
 from app.link import Link
 from app.messages import tr
 from app.pages.page import Page
-from app.pages.room_dialogs import InviteLink, JoinRoom, MemberList, NewRoom, confirm_leaving
+from app.pages.room_dialogs import InviteLink, JoinRoom, NewRoom, confirm_leaving
+from app.pages.room_security import RoomSecurity
 from app.present import Seen
-from app.present_rooms import RoomRow, member_rows, message_row, room_rows
+from app.present_rooms import RoomRow, message_row, room_rows
 from app.theme import Theme
 from app.widgets.conversation import Conversation
 from app.widgets.parts import GAP, button, card, column, label, row, set_text
 from app.widgets.room_list import RoomList
 from railgun_core.local_api.messages import (
     Invite,
-    Members,
     Messages,
     RoomCreate,
     RoomInfo,
@@ -60,6 +60,8 @@ class RoomsPage(Page):
         self.input.setAccessibleName(tr("Message"))
         self.input.setMaxLength(32_000)
         self.input.returnPressed.connect(self.send)
+        self.security = RoomSecurity(theme, link, lambda: self._now_s)
+        self._note = label("", "tiny", wrap=True)
         self._sides = QStackedWidget()
         self._name, self._small = label("", "section"), label("", "small")
         self._no_rooms = label(tr(messages.NO_ROOMS), "cardTitle", wrap=True)
@@ -93,19 +95,19 @@ class RoomsPage(Page):
         head = row(
             column(self._name, self._small, spacing=2),
             None,
+            self.security.switch,
             button(tr("Invite"), self.show_invite),
-            button(tr("Members"), self.show_members),
+            button(tr("Members"), self.security.show_members),
             button(tr("Leave"), self.ask_to_leave, "danger"),
         )
         self._send = button(tr("Send"), self.send, "primary")
         line = row(spacing=8)
         line.addWidget(self.input, 1)
         line.addWidget(self._send)
-        note = label(tr(messages.ROOM_KEY_NOTE), "tiny", wrap=True)
-        layout = column(head, self._no_messages, spacing=10)
+        layout = column(head, self.security, self._no_messages, spacing=10)
         layout.addWidget(self.conversation, 1)
         layout.addLayout(line)
-        layout.addWidget(note)
+        layout.addWidget(self._note)
         return card(layout)
 
     # What is shown
@@ -113,7 +115,8 @@ class RoomsPage(Page):
     def show_seen(self, seen: Seen, now_s: float) -> None:
         """The list of rooms and the head of the chosen one."""
         self._now_s = now_s
-        rows = room_rows(seen.status.rooms if seen.status is not None else ())
+        status = seen.status
+        rows = room_rows(status.rooms, status.anonymity) if status is not None else ()
         if rows != self._rows:
             self._rows = rows
             self._show_list()
@@ -133,6 +136,8 @@ class RoomsPage(Page):
         if self._room is not None:
             set_text(self._name, self._room.name)
             set_text(self._small, self._room.small)
+            set_text(self._note, self._room.note)
+        self.security.show_room(self._room)
         if (before.room if before else "") == (self._room.room if self._room else ""):
             return
         if before is not None:
@@ -250,16 +255,6 @@ class RoomsPage(Page):
         invite = await self._link.ask("room.invite", RoomRef(room.room), Invite)
         if invite is not None:
             InviteLink(self, room.name, invite.link).open()
-
-    def show_members(self) -> None:
-        """Fetch the members and show them."""
-        if self._room is not None:
-            self._link.start(self._members(self._room))
-
-    async def _members(self, room: RoomRow) -> None:
-        members = await self._link.ask("room.members", RoomRef(room.room), Members)
-        if members is not None:
-            MemberList(self, room.name, member_rows(members, self._now_s)).open()
 
     def ask_to_leave(self) -> None:
         """Leave after a yes."""

@@ -1,4 +1,4 @@
-"""Own rooms as a painted list: name, one small line, and how many messages are new."""
+"""Own rooms as a painted list: name, one small line, how many messages are new, and high security's glyph."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from PySide6.QtGui import QFont, QFontMetricsF, QPainter
 from PySide6.QtWidgets import QAbstractItemView, QListWidget, QListWidgetItem, QStyle, QStyledItemDelegate
 from PySide6.QtWidgets import QStyleOptionViewItem as Option
 
+from app.marks import paint_mark
 from app.messages import tr
 from app.present_rooms import RoomRow
 from app.theme import Scheme, Theme
 
 _ROW_PX = 52
+_GLYPH_PX = 14.0
 
 
 class _RoomDelegate(QStyledItemDelegate):
@@ -38,6 +40,10 @@ class _RoomDelegate(QStyledItemDelegate):
         words = QRectF(box)
         if row.unread:
             words.setRight(self._paint_unread(painter, box, row.unread) - 6)
+        if row.meter is not None:
+            glyph = QRectF(words.right() - _GLYPH_PX, words.top() + 2, _GLYPH_PX, _GLYPH_PX)
+            paint_mark(painter, glyph, row.meter.shape, colour=tokens.colour(row.meter.colour))
+            words.setRight(glyph.left() - 6)
         upper, lower = QRectF(words), QRectF(box)
         upper.setHeight(box.height() * 0.54)
         lower.setTop(upper.bottom())

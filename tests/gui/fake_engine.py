@@ -25,17 +25,23 @@ from railgun_core.local_api.messages import (
     Doctor,
     Duties,
     Empty,
+    Exposure,
+    ExposureAsk,
+    ExposureRole,
     InspectArgs,
     Inspection,
     Inspections,
     Invite,
     LogLines,
     MemberInfo,
+    MemberRef,
     Members,
     MessageOut,
     Messages,
     PeerInfo,
     Peers,
+    Price,
+    PriceAsk,
     RoomCreate,
     RoomFollow,
     RoomInfo,
@@ -43,14 +49,18 @@ from railgun_core.local_api.messages import (
     RoomRead,
     RoomRef,
     Rooms,
+    RoomSecure,
     RoomSend,
+    Safety,
     Seat,
     Sent,
 )
 from railgun_core.local_api.server import ApiServer
 from railgun_core.status import (
+    Anonymity,
     DutyState,
     DutyStatus,
+    MixStatus,
     NodeStatus,
     Notice,
     Quantiles,
@@ -109,7 +119,8 @@ def relaying(now_s: float) -> NodeStatus:
         epoch_s=600,
         overlap_s=120,
         unix_s=now_s,
-        roles=("relay",),
+        roles=("relay", "mix"),
+        mix=MixStatus(packets=18_402, pool=11, late=2, per_s=51.3),
         duties=(
             duty("7f3a91c2aa00", DutyState.SERVING, now_s=now_s),
             duty("c09d14ee1b22", DutyState.SERVING, now_s=now_s - 140, seat=3),
@@ -140,6 +151,10 @@ class FakeEngine:
         self.past = (duty("0b7712fe9911", DutyState.RETIRED, now_s=time.time(), epoch=2_939),)
         self.said: dict[str, list[MessageOut]] = {room.room: [] for room in self.status.rooms}
         self.left: list[str] = []
+        self.removed: list[str] = []
+        self.mixes, self.why = 36, ""
+        self.prices: list[float | None] = []
+        self.exposed = True
         self.watchers = 0
         self._changed = asyncio.Condition()
         self._server = ApiServer(
@@ -160,6 +175,11 @@ class FakeEngine:
                 "room.read": call(RoomRead, self._read),
                 "room.send": call(RoomSend, self._send),
                 "room.follow": stream(RoomFollow, self._follow),
+                "room.price": call(PriceAsk, self._price),
+                "room.secure": call(RoomSecure, self._secure),
+                "room.safety": call(MemberRef, self._safety),
+                "room.remove": call(MemberRef, self._remove),
+                "exposure": call(ExposureAsk, self._exposure),
             }
         )
 
@@ -266,7 +286,65 @@ class FakeEngine:
     async def _members(self, args: RoomRef) -> Members:
         now_s = time.time()
         me = MemberInfo("me000000" * 4, True, 12, 12, now_s, False)
-        return Members(args.room, (me, MemberInfo("aa11bb22" * 4, False, 30, 28, now_s - 42, False)))
+        return Members(args.room, (me, MemberInfo("aa11bb22" * 4, False, 30, 28, now_s - 42, False, secure=True)))
+
+    async def _price(self, args: PriceAsk) -> Price:
+        self.prices.append(args.gb_month)
+        gb_month = args.gb_month or 30.0
+        per_s = gb_month / 60
+        wait_ms = 500 / per_s
+        return Price(
+            args.room,
+            820 + wait_ms,
+            1_480 + 3 * wait_ms,
+            gb_month,
+            gb_month / 0.72,
+            per_s,
+            self.mixes,
+            not self.why,
+            self.why,
+        )
+
+    async def _secure(self, args: RoomSecure) -> RoomInfo:
+        rooms = tuple(
+            msgspec.structs.replace(room, high_security=args.on, badge=args.on and self.mixes >= 32, secure_members=3)
+            if room.room == args.room
+            else room
+            for room in self.status.rooms
+        )
+        why = "" if self.mixes >= 32 else f"{self.mixes} mixes are known and 32 are needed"
+        now = Anonymity(not why, why, self.mixes, 21, 13.8, 9.4, 0.985, 412, guards=3, packets_per_s=0.5, gb_month=30.0)
+        await self.publish(rooms=rooms, anonymity=now)
+        return RoomInfo(args.room, "", 4, 0.0, high_security=args.on)
+
+    async def _safety(self, args: MemberRef) -> Safety:
+        digits = " ".join(f"{(n + 3) * 7_919 % 100_000:05d}" for n in range(12))
+        words = ("anchor", "bottle", "candle", "dragon", "engine", "forest") * 4
+        return Safety(args.room, args.member, digits, words, "railgun-safety:1:" + digits.replace(" ", ""))
+
+    async def _remove(self, args: MemberRef) -> RoomInfo:
+        self.removed.append(args.member)
+        return RoomInfo(args.room, "", 3, 0.0)
+
+    async def _exposure(self, args: ExposureAsk) -> Exposure:
+        day_s = self.status.unix_s // 86_400 * 86_400 - 86_400 * args.days_ago
+        if args.days_ago or not self.exposed:
+            return Exposure(day_s, ())
+        direct = ExposureRole(
+            "relay-direct",
+            5,
+            ("Your internet address, in 14 sessions.", "When 214 envelopes were sent for 6 tags, and their sizes."),
+            ("Which room a tag stands for.", "What is in an envelope."),
+            {"sessions": 14, "envelopes": 214, "tags": 6},
+        )
+        guard = ExposureRole(
+            "guard",
+            3,
+            ("Your internet address, and that 3 links were open for 9 h 12 min.",),
+            ("Which relays you reach through it.", "Whether a packet holds words or nothing."),
+            {"links": 3},
+        )
+        return Exposure(day_s, (direct, guard))
 
     async def _read(self, args: RoomRead) -> Messages:
         said = self.said[args.room]
@@ -290,8 +368,11 @@ class FakeEngine:
                 await self._changed.wait()
 
 
-async def _serve(data_dir: Path, *, per_s: float) -> None:
+async def _serve(data_dir: Path, *, per_s: float, mixes: int | None) -> None:
     engine = FakeEngine()
+    if mixes is not None:
+        engine.mixes = mixes
+        await engine._secure(RoomSecure("ab12cd34", True))
     await engine.start(data_dir)
     for line, sender in (("Is the greenhouse open tonight?", "aa11bb22"), ("Yes, until ten. Key is in the shed.", "")):
         await engine.say("ab12cd34", line, sender=sender, delivery="" if sender else "delivered")
@@ -314,5 +395,8 @@ if __name__ == "__main__":
     parser.add_argument("verb")
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--per-s", type=float, default=4.0)
+    parser.add_argument(
+        "--mixes", type=int, help="the first room is a high-security one, and this many mixes are known"
+    )
     options = parser.parse_args()
-    asyncio.run(_serve(options.data_dir, per_s=options.per_s))
+    asyncio.run(_serve(options.data_dir, per_s=options.per_s, mixes=options.mixes))

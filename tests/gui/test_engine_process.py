@@ -44,7 +44,7 @@ def test_after_three_restarts_the_reason_is_shown(play: Scenario, tmp_path: Path
     async def scenario() -> None:
         async with desk_on(tmp_path, command=broken) as desk:
             await until(lambda: desk.seen.connection is Connection.STOPPED)
-            state = desk.window.home.state
+            state = desk.window.shelf.home.state
             assert state.mark.shape is Shape.EXCLAMATION
             assert state.sentence.text() == "database is read-only (started 4 times)"
 
@@ -69,7 +69,7 @@ def test_with_keep_relaying_the_engine_outlives_the_app(play: Scenario, tmp_path
         async with desk_on(tmp_path, command=command(tmp_path)) as desk:
             assert desk.engine is not None
             await until(lambda: desk.seen.connection is Connection.CONNECTED)
-            desk.window.help.keep.setChecked(True)
+            desk.window.shelf.help.keep.setChecked(True)
             pid = desk.engine.pid
         assert pid is not None
         engine = psutil.Process(pid)

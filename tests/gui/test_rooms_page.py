@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QDialog, QMessageBox
+from PySide6.QtWidgets import QApplication, QDialog, QMessageBox
 
-from app.pages.room_dialogs import InviteLink, MemberList, qr_image
+from app.pages.privacy_dialogs import MemberList
+from app.pages.room_dialogs import InviteLink
 from app.pages.rooms import RoomsPage
+from app.widgets.qr_code import QrCode
 from tests.gui.conftest import Scenario, desk_on, engine_on, until
 from tests.gui.fake_engine import LINK
 
@@ -24,7 +26,7 @@ def test_a_conversation_follows_what_others_say_and_ticks_move(play: Scenario, t
         async with engine_on(tmp_path) as engine, desk_on(tmp_path) as desk:
             await engine.say(GARDEN, "first", sender="aa11bb22")
             desk.window.go_to(3)
-            page = desk.window.rooms
+            page = desk.window.shelf.rooms
             await until(lambda: texts(page) == [("first", "")])
             page.input.setText("hello")
             page.input.returnPressed.emit()
@@ -43,7 +45,7 @@ def test_a_draft_stays_with_its_room(play: Scenario, tmp_path: Path) -> None:
     async def scenario() -> None:
         async with engine_on(tmp_path), desk_on(tmp_path) as desk:
             desk.window.go_to(3)
-            page = desk.window.rooms
+            page = desk.window.shelf.rooms
             await until(lambda: page.list.count() == 2)
             page.input.setText("half a thought")
             page.list.setCurrentRow(1)
@@ -58,7 +60,7 @@ def test_a_new_room_is_made_and_chosen_and_a_taken_name_is_explained(play: Scena
     async def scenario() -> None:
         async with engine_on(tmp_path), desk_on(tmp_path) as desk:
             desk.window.go_to(3)
-            page = desk.window.rooms
+            page = desk.window.shelf.rooms
             await until(lambda: page.list.count() == 2)
             dialog = page.ask_for_name()
             assert not dialog.yes.isEnabled()
@@ -78,7 +80,7 @@ def test_joining_takes_only_invite_links_and_only_after_a_yes(play: Scenario, tm
     async def scenario() -> None:
         async with engine_on(tmp_path) as engine, desk_on(tmp_path) as desk:
             desk.window.go_to(3)
-            page = desk.window.rooms
+            page = desk.window.shelf.rooms
             await until(lambda: page.list.count() == 2)
             QGuiApplication.clipboard().setText(LINK)
             dialog = page.ask_for_link()
@@ -98,7 +100,7 @@ def test_leaving_asks_first(play: Scenario, tmp_path: Path) -> None:
     async def scenario() -> None:
         async with engine_on(tmp_path) as engine, desk_on(tmp_path) as desk:
             desk.window.go_to(3)
-            page = desk.window.rooms
+            page = desk.window.shelf.rooms
             await until(lambda: page.list.count() == 2)
             page.ask_to_leave()
             stay = page.findChildren(QMessageBox)[-1]
@@ -117,9 +119,9 @@ def test_an_invite_can_be_copied_and_scanned_and_members_are_listed(play: Scenar
     async def scenario() -> None:
         async with engine_on(tmp_path), desk_on(tmp_path) as desk:
             desk.window.go_to(3)
-            page = desk.window.rooms
+            page = desk.window.shelf.rooms
             await until(lambda: page.list.count() == 2)
-            for ask, kind in ((page.show_invite, InviteLink), (page.show_members, MemberList)):
+            for ask, kind in ((page.show_invite, InviteLink), (page.security.show_members, MemberList)):
                 ask()
                 await until(lambda kind=kind: page.findChildren(kind))
                 dialog: QDialog = page.findChildren(kind)[0]
@@ -129,7 +131,8 @@ def test_an_invite_can_be_copied_and_scanned_and_members_are_listed(play: Scenar
     play(scenario())
 
 
-def test_a_qr_code_has_its_quiet_border() -> None:
-    image = qr_image(LINK)
+def test_a_qr_code_has_its_quiet_border(qapp: QApplication) -> None:
+    image = QrCode(LINK, "a link", side_px=300).grab().toImage()
     assert image.width() == image.height() > 100
     assert {image.pixelColor(n, n).name() for n in range(10)} == {"#ffffff"}
+    assert image.pixelColor(image.width() // 2, image.height() // 2).name() in ("#ffffff", "#000000")

@@ -64,6 +64,6 @@ def test_the_menu_says_the_state_and_opens_the_rooms(play: Scenario, tmp_path: P
             texts = [action.text() for action in menu.actions()]
             assert texts[1:] == ["Open", "Rooms…", "Copy status", "Quit"]
             menu.actions()[2].trigger()
-            assert desk.window.stack.currentWidget() is desk.window.rooms
+            assert desk.window.shelf.current is desk.window.shelf.rooms
 
     play(scenario())

@@ -9,6 +9,7 @@ import pytest
 from PySide6.QtGui import QAccessible, QGuiApplication
 from PySide6.QtWidgets import QAbstractButton, QLineEdit, QListView, QWidget
 
+from app.pages.shelf import COUNT
 from app.present import Act, Connection, Shape
 from app.theme import Scheme
 from railgun_core.status import DutyState, State
@@ -19,7 +20,7 @@ from tests.gui.fake_engine import duty
 def test_home_shows_live_state_numbers_and_duties(play: Scenario, tmp_path: Path) -> None:
     async def scenario() -> None:
         async with engine_on(tmp_path) as engine, desk_on(tmp_path) as desk:
-            home = desk.window.home
+            home = desk.window.shelf.home
             await until(lambda: home.state.title.text() == "Relaying for 3 rooms")
             assert home.state.mark.shape is Shape.DOT
             assert home.up.text() == "↑ 1.2 Mbit/s"
@@ -47,7 +48,7 @@ def test_a_change_of_state_reaches_the_card(play: Scenario, tmp_path: Path, stat
         async with engine_on(tmp_path) as engine, desk_on(tmp_path) as desk:
             await until(lambda: desk.seen.connection is Connection.CONNECTED)
             await engine.publish(state=state, reason="because")
-            await until(lambda: desk.window.home.state.mark.shape is shape)
+            await until(lambda: desk.window.shelf.home.state.mark.shape is shape)
 
     play(scenario())
 
@@ -55,13 +56,13 @@ def test_a_change_of_state_reaches_the_card(play: Scenario, tmp_path: Path, stat
 def test_without_an_engine_the_window_says_so_and_recovers_when_one_comes(play: Scenario, tmp_path: Path) -> None:
     async def scenario() -> None:
         async with desk_on(tmp_path) as desk:
-            await until(lambda: desk.window.home.state.title.text() == "Starting…")
+            await until(lambda: desk.window.shelf.home.state.title.text() == "Starting…")
             async with engine_on(tmp_path):
-                await until(lambda: desk.window.home.state.title.text() == "Relaying for 3 rooms")
-            await until(lambda: desk.window.home.state.title.text() == "Starting again…")
-            assert desk.window.home.up.text() == "↑ —"
+                await until(lambda: desk.window.shelf.home.state.title.text() == "Relaying for 3 rooms")
+            await until(lambda: desk.window.shelf.home.state.title.text() == "Starting again…")
+            assert desk.window.shelf.home.up.text() == "↑ —"
             async with engine_on(tmp_path):
-                await until(lambda: desk.window.home.state.title.text() == "Relaying for 3 rooms")
+                await until(lambda: desk.window.shelf.home.state.title.text() == "Relaying for 3 rooms")
 
     play(scenario())
 
@@ -70,7 +71,7 @@ def test_the_inspector_says_why_each_seat_is_held(play: Scenario, tmp_path: Path
     async def scenario() -> None:
         async with engine_on(tmp_path), desk_on(tmp_path) as desk:
             desk.window.go_to(1)
-            page = desk.window.duties
+            page = desk.window.shelf.duties
             await until(lambda: page.now_list.rows)
             page.now_list.setCurrentIndex(page.now_list.model().index(0, 0))
             await until(lambda: page.inspector.accessibleName().startswith("7f3a 91c2"))
@@ -86,7 +87,7 @@ def test_the_selected_duty_stays_selected_when_others_come_before_it(play: Scena
     async def scenario() -> None:
         async with engine_on(tmp_path) as engine, desk_on(tmp_path) as desk:
             desk.window.go_to(1)
-            shown = desk.window.duties.now_list
+            shown = desk.window.shelf.duties.now_list
             await until(lambda: len(shown.rows) == 4)
             shown.setCurrentIndex(shown.model().index(1, 0))
             now_s = time.time()
@@ -101,10 +102,10 @@ def test_the_network_page_lists_relays_and_warns_of_a_young_network(play: Scenar
     async def scenario() -> None:
         async with engine_on(tmp_path) as engine, desk_on(tmp_path) as desk:
             desk.window.go_to(2)
-            await until(lambda: desk.window.network.relays.topLevelItemCount() == 12)
-            assert not desk.window.network.warning.isVisible()
+            await until(lambda: desk.window.shelf.network.relays.topLevelItemCount() == 12)
+            assert not desk.window.shelf.network.warning.isVisible()
             await engine.publish(young_network=True)
-            await until(desk.window.network.warning.isVisible)
+            await until(desk.window.shelf.network.warning.isVisible)
 
     play(scenario())
 
@@ -114,7 +115,7 @@ def test_a_theme_switch_repaints_everything_and_is_remembered(play: Scenario, tm
         async with engine_on(tmp_path), desk_on(tmp_path) as desk:
             await until(lambda: desk.seen.connection is Connection.CONNECTED)
             for scheme in (Scheme.DARK, Scheme.HIGH_CONTRAST, Scheme.LIGHT, Scheme.DARK):
-                desk.window.help.schemes[scheme].click()
+                desk.window.shelf.help.schemes[scheme].click()
                 ground = desk.window.grab().toImage().pixelColor(210, 10).name().upper()
                 assert ground == desk.theme.tokens.bg
         async with desk_on(tmp_path) as desk:
@@ -128,7 +129,7 @@ def test_every_control_that_takes_the_focus_has_a_name(play: Scenario, tmp_path:
         async with engine_on(tmp_path), desk_on(tmp_path) as desk:
             await until(lambda: desk.seen.connection is Connection.CONNECTED)
             nameless = []
-            for number in range(len(desk.window.pages)):
+            for number in range(COUNT):
                 desk.window.go_to(number)
                 for widget in desk.window.findChildren(QWidget):
                     if isinstance(widget, QAbstractButton | QLineEdit | QListView) and widget.isVisible():
@@ -144,13 +145,13 @@ def test_a_hidden_window_paints_nothing_and_asks_rarely(play: Scenario, tmp_path
     async def scenario() -> None:
         async with engine_on(tmp_path) as engine, desk_on(tmp_path) as desk:
             await until(lambda: engine.watchers == 1)
-            await until(lambda: desk.window.home.sparkline.paints > 0)
+            await until(lambda: desk.window.shelf.home.sparkline.paints > 0)
             desk.window.hide()
             await until(lambda: engine.watchers == 0)
-            paints = desk.window.home.sparkline.paints
+            paints = desk.window.shelf.home.sparkline.paints
             await engine.publish(state=State.STANDBY)
             await until(lambda: desk.seen.state is State.STANDBY)  # within the quiet pace
-            assert desk.window.home.sparkline.paints == paints
+            assert desk.window.shelf.home.sparkline.paints == paints
             desk.window.bring_up()
             await until(lambda: engine.watchers == 1)
 

@@ -54,9 +54,9 @@ def test_a_young_network_is_warned_of_and_an_old_one_is_not() -> None:
     assert not view(young_network=False).warning
 
 
-def test_an_unknown_standing_says_why() -> None:
-    assert view().standing == "—  No testers in this version"
-    assert view(standing=Standing(known=True, score=87.4, level=2)).standing == "87 of 100, level 2"
+def test_what_does_not_exist_yet_is_said_to_be_none() -> None:
+    assert view().standing == "none yet · tokens: none yet"
+    assert view(standing=Standing(known=True, score=87.4, level=2)).standing == "87 of 100, level 2 · tokens: none yet"
 
 
 @pytest.mark.parametrize(("reachable", "word"), [(None, "Not checked"), (True, "directly"), (False, "through a relay")])

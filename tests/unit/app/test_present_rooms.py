@@ -6,7 +6,7 @@ import pytest
 
 from app.present_rooms import inspection_view, member_rows, message_row, room_rows
 from railgun_core.local_api.messages import Inspection, MemberInfo, Members, MessageOut, Seat
-from railgun_core.status import RoomStatus
+from railgun_core.status import Anonymity, RoomStatus
 
 NOW_S = 1_000_000.0
 
@@ -35,9 +35,22 @@ def test_bytes_that_are_no_text_are_shown_by_their_size() -> None:
     assert message_row(MessageOut(1, "aa", False, 1, b"\xff" * 2_000, NOW_S)).text == "[2 kB of data]"
 
 
+def test_the_ciphertext_of_another_program_is_never_shown_as_text() -> None:
+    message = MessageOut(1, "aa", False, 1, b"looks like text", NOW_S, opaque=True)
+    assert message_row(message).text == "[15 B, encrypted by another program]"
+
+
+def test_a_high_security_room_says_so_to_who_listens() -> None:
+    room = RoomStatus("1", "Garden", 4, 1, 5, 5, 0, 0, high_security=True, unreadable=2)
+    (row,) = room_rows((room,), Anonymity(why="too few mixes"))
+    assert row.spoken.startswith("Garden, high security: Not anonymous yet, 4 members")
+    assert row.note.startswith("End-to-end encrypted")
+    assert row.note.endswith("2 messages could not be opened here.")
+
+
 def test_rooms_stand_by_name_and_say_what_waits() -> None:
     rooms = (RoomStatus("2", "night", 3, 1, 5, 4, 1, 0), RoomStatus("1", "Garden", 1, 1, 5, 5, 0, 2))
-    first, second = room_rows(rooms)
+    first, second = room_rows(rooms, Anonymity())
     assert (first.name, first.small, first.unread) == ("Garden", "1 member · 5 of 5 relays", 2)
     assert second.small == "3 members · 4 of 5 relays · 1 waiting"
     assert first.spoken == "Garden, 1 member · 5 of 5 relays, 2 new messages"
