@@ -304,6 +304,47 @@ async def test_a_stream_without_traffic_ends() -> None:
         await until(lambda: len(guard) == 0)
 
 
+async def test_what_was_read_without_credit_is_held_and_comes_first_when_credit_comes() -> None:
+    """Windows hands over a whole read whatever the buffer: the guard may not lose it, nor send it too early."""
+    async with guarding(echo) as guard:
+        wire = Wire(guard)
+        await wire.opened()
+        stream = guard._links[CLIENT][1]
+        stream._window.cells = 0
+        for part in (b"first ", b"second "):
+            assert len(stream.get_buffer(-1)) > 0
+            guard.scratch[: len(part)] = part
+            stream.buffer_updated(len(part))
+        stream.eof_received()
+        assert wire.count(CellKind.DATA) == wire.count(CellKind.CLOSE) == 0
+        wire.say(CellKind.CREDIT, u32(CELL_DATA_BYTES))
+        assert wire.data() == b"first second "
+        assert wire.ends() == [StreamEnd.EOF]
+
+
+async def test_a_relay_that_never_answers_ends_at_the_deadline_and_leaves_nothing() -> None:
+    class Waiting(Trusting):
+        async def prove(self, address: Address, expected: PublicKey) -> None:
+            await asyncio.Event().wait()
+
+    transport = Waiting(Identity(b"\x05" * 32))
+    place = Place(KEY, Address(AddressKind.TLS, "127.0.0.1", 9))
+    guard = TunnelGuard(transport, lambda peer: place, limits=TunnelLimits(connect_s=0.1))
+    wire = Wire(guard)
+    wire.say(CellKind.CONNECT, RELAY)
+    assert len(guard) == 1
+    await until(lambda: bool(wire.ends()))
+    assert wire.ends() == [StreamEnd.TIMEOUT]
+    assert len(guard) == 0
+    wire.say(CellKind.CONNECT, RELAY, 2)
+    guard.link_closed(CLIENT)
+    assert len(guard) == 0
+    await guard.close()
+    await transport.close()
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
 async def test_a_relay_that_resets_is_told_as_a_reset() -> None:
     async def slam(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1)
