@@ -184,6 +184,11 @@ class Config:
         if self.mode == "full" and self.bootstrap:
             raise UsageError("Mode full has no configured bootstrap peers; leave them out, or choose mode p2p.")
 
+    @property
+    def quiet(self) -> bool:
+        """Whether this peer meets entries and guards only: it offers nothing, and all its rooms go through guards."""
+        return not self.roles and self.guards == "all"
+
 
 def _declared() -> tuple[Option, ...]:
     found = []

@@ -3,20 +3,20 @@
     event or frames, now  ->  Node  ->  effects, in order
 
 Pure: no socket, no clock, no chance but what is given. The engine feeds it from real sockets, the simulator from
-virtual ones; the same seed gives the same effects. Features (relay, rooms) never see each other; both stand on the
-committee and the relay view.
+virtual ones; the same seed gives the same effects. Features (relay, rooms, mixnet) never see each other; what one asks
+of another (a dial through a guard, a post, its answer) is handed on here.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from railgun_core.base.clock import Instant
 from railgun_core.base.errors import MalformedFrame
-from railgun_core.base.ids import DialId, LinkId, PeerId, Tag
+from railgun_core.base.ids import DialId, LinkId, PeerId, Tag, peer_id_of
 from railgun_core.base.keys import Identity
 from railgun_core.base.rng import Rng
 from railgun_core.base.timers import Timers
@@ -38,16 +38,22 @@ from railgun_core.events import (
     Saved,
     Tick,
 )
+from railgun_core.mix.mixnet import AnswerBytes, Mixnet, MixnetConfig
+from railgun_core.mix.parcel import POST_BYTES
 from railgun_core.relay.duty import RelayLimits
 from railgun_core.relay.relay import Relay
+from railgun_core.rooms.room import Answered
 from railgun_core.rooms.rooms import Rooms
 from railgun_core.wire.frames import FrameBatch
+from railgun_core.wire.posts import POST_BYTES as ROOM_POST_BYTES
+from railgun_core.wire.posts import decode_post
 from railgun_core.wire.records import Record
 
 LOOKUP_MAX_TARGETS = 64
 LOOKUP_EVERY_S = (5.0, 60.0)  # a quarter of an epoch, within these bounds: often enough before each handover
 LOOKUP_AFTER_CHANGE_S = 1.0  # then ever more rarely while nothing new turns up
 EXPIRE_EVERY_S = 30.0
+assert ROOM_POST_BYTES <= POST_BYTES  # what rooms post fits into a packet
 
 Then = Callable[[Instant, list[Effect]], None]
 
@@ -62,10 +68,11 @@ class NodeConfig:
     puzzle_bits: int
     limits: RelayLimits
     relays: bool  # whether this node serves others
+    mixnet: MixnetConfig = field(default_factory=MixnetConfig)
 
 
 class Node:
-    """One peer: a relay for others, and a member of its own rooms."""
+    """One peer: a relay and a mix for others, and a member of its own rooms."""
 
     def __init__(self, identity: Identity, config: NodeConfig, rng: Rng) -> None:
         self.identity = identity
@@ -75,17 +82,31 @@ class Node:
         self._then: dict[int, Then] = {}
         self._relay_dials: dict[DialId, PeerId] = {}
         self._relay_links: set[LinkId] = set()
+        self._guard_links: set[LinkId] = set()
         self._room_links: set[LinkId] = set()
         self._timers: Timers[str] = Timers()
         self._quiet_lookups = 0
         self.view = RelayView(by_port=config.by_port, puzzle_bits=config.puzzle_bits)
+        self.mixnet = Mixnet(
+            identity.peer_id,
+            rng=rng,
+            by_port=config.by_port,
+            loops=config.mixnet.mixes,
+            records=lambda: self.view.records,
+            dial_relay=self._dial_relay,
+            dial_guard=lambda peer_id, seed, out: self._dial_as_pseudonym(peer_id, seed, None, out),
+            when_saved=self._when_saved,
+            posted=self._posted,
+            dummy=lambda now: self.rooms.dummy(now),
+        )
         self.relay = Relay(
             identity.peer_id,
             view=self.view,
             clock=config.clock,
             committee_size=config.committee_size,
-            limits=config.limits,
-            dial=self._dial_fellow,
+            limits=replace(config.limits, keep_links=config.mixnet.mixes),
+            dial=self._dial_relay,
+            other=self.mixnet.frame,
         )
         self.rooms = Rooms(
             view=self.view,
@@ -94,22 +115,40 @@ class Node:
             rng=rng,
             dial=self._dial_as_pseudonym,
             when_saved=self._when_saved,
+            carrier=_Carrier(self),
         )
 
     def start(self, stored: StoredState, now: Instant) -> list[Effect]:
         """Take up what was before a restart."""
         out: list[Effect] = []
         self.relay.restore(stored.replay)
+        self.mixnet.start(stored, now, out, serves=self.config.relays)
         self.rooms.restore(stored.rooms, now, out)
+        self.review_cover(now, out)
         self._timers.set("lookup", now.mono_s)
         self._timers.set("expire", now.mono_s + EXPIRE_EVERY_S)
         return out
 
+    def review_cover(self, now: Instant, out: list[Effect]) -> None:
+        """Set the rate of the one queue: call it after a room's security or a budget has changed."""
+        mixnet = self.config.mixnet
+        secure = any(room.secure for room in self.rooms.rooms.values())
+        rate = mixnet.secure_per_s if secure else mixnet.cover_per_s
+        self.mixnet.client.set_rate(rate, now)
+        self.mixnet.client.wanted(now, out, on=secure or mixnet.guard_all_rooms or rate > 0)
+
+    def set_budgets(self, now: Instant, out: list[Effect], *, cover_per_s: float, secure_per_s: float) -> None:
+        """Packets a second while no room is high-security, and while one is."""
+        mixnet = replace(self.config.mixnet, cover_per_s=cover_per_s, secure_per_s=secure_per_s)
+        self.config = replace(self.config, mixnet=mixnet)
+        self.review_cover(now, out)
+
     def next_deadline_s(self) -> float | None:
         """The monotonic time at which Tick is due."""
         first_s: float | None = None
-        for timers in (self._timers, self.relay.timers, self.rooms.timers):  # after each read: plain for speed
-            at_s = timers.next_s()
+        mixnet = self.mixnet
+        for timers in (self._timers, self.relay.timers, self.rooms.timers, mixnet.mix.timers, mixnet.client.timers):
+            at_s = timers.next_s()  # asked after each read: plain for speed
             if at_s is not None and (first_s is None or at_s < first_s):
                 first_s = at_s
         return first_s
@@ -121,16 +160,9 @@ class Node:
             case LinkUp():
                 self._link_up(event, now, out)
             case DialFailed():
-                peer_id = self._relay_dials.pop(event.dial, None)
-                if peer_id is not None:
-                    self.relay.dial_failed(peer_id, now)
-                else:
-                    self.rooms.dial_failed(event.dial, now, out)
+                self._dial_failed(event.dial, now, out)
             case LinkDown():
-                self._relay_links.discard(event.link)
-                self._room_links.discard(event.link)
-                self.relay.link_down(event.link, now)
-                self.rooms.link_down(event.link, now, out)
+                self._link_down(event.link, now, out)
             case Saved():
                 self._then.pop(event.ticket)(now, out)
             case ItemsFetched():
@@ -146,18 +178,22 @@ class Node:
     def frames(self, link: LinkId, batch: FrameBatch, now: Instant) -> list[Effect]:
         """What to do about everything one read completed. Garbage closes the link, and only that."""
         out: list[Effect] = []
+        records: tuple[Record, ...] = ()
         try:
             if link in self._relay_links:
                 self.relay.frames(link, batch, now, out)
+                self.mixnet.mix.flush(now, out)
             elif link in self._room_links:
                 records = self.rooms.frames(link, batch, now, out)
-                if records:
-                    self._merge(records, now, out)
+            elif link in self._guard_links:
+                records = self.mixnet.client.frames(link, batch, now, out)
         except MalformedFrame:
             out.append(Hangup(link))
+        if records:
+            self._merge(records, now, out)
         return out
 
-    # ------------------------------------------------------------ inside
+    # ------------------------------------------------------------ links
 
     def _link_up(self, event: LinkUp, now: Instant, out: list[Effect]) -> None:
         if event.dial is None and not self.config.relays:
@@ -165,10 +201,52 @@ class Node:
         elif event.dial is None or self._relay_dials.pop(event.dial, None) is not None:
             self._relay_links.add(event.link)
             self.relay.link_up(event.link, event.remote_key, event.binding, now, out, inbound=event.dial is None)
+            self.mixnet.link_up(event.link, peer_id_of(event.remote_key), now, out)
+        elif self.mixnet.client.link_up(event.link, event.dial, now, out):
+            self._guard_links.add(event.link)
         else:
             self._room_links.add(event.link)
             if not self.rooms.link_up(event.link, event.dial, event.binding, now, out):
                 out.append(Hangup(event.link))
+
+    def _link_down(self, link: LinkId, now: Instant, out: list[Effect]) -> None:
+        if link in self._relay_links:
+            self._relay_links.discard(link)
+            self.mixnet.link_down(link)
+            self.relay.link_down(link, now)
+        elif link in self._guard_links:
+            self._guard_links.discard(link)
+            self.mixnet.client.link_down(link, now, out)
+        else:
+            self._room_links.discard(link)
+            self.rooms.link_down(link, now, out)
+
+    def _dial_failed(self, dial: DialId, now: Instant, out: list[Effect]) -> None:
+        peer_id = self._relay_dials.pop(dial, None)
+        if peer_id is not None:
+            self.relay.dial_failed(peer_id, now)
+            self.mixnet.dial_failed(peer_id, now)
+        elif not self.mixnet.client.dial_failed(dial, now, out):
+            self.rooms.dial_failed(dial, now, out)
+
+    def _dial_relay(self, peer_id: PeerId, out: list[Effect]) -> DialId | None:
+        """Dial as this relay; None when no record says where."""
+        record = self.view.get(peer_id)
+        if record is None:
+            return None
+        dial = DialId(next(self._numbers))
+        self._relay_dials[dial] = peer_id
+        out.append(Dial(dial, record, None))
+        return dial
+
+    def _dial_as_pseudonym(self, peer_id: PeerId, seed: bytes, via: LinkId | None, out: list[Effect]) -> DialId:
+        dial = DialId(next(self._numbers))
+        record = self.view.get(peer_id)
+        assert record is not None  # committees and guards are drawn from the view
+        out.append(Dial(dial, record, seed, via))
+        return dial
+
+    # ------------------------------------------------------------ the view
 
     def _merge(self, records: Iterable[Record], now: Instant, out: list[Effect]) -> None:
         if self.view.merge(records, now.unix_s):
@@ -178,6 +256,7 @@ class Node:
         self._quiet_lookups = 0
         self.relay.view_changed(now, out)
         self.rooms.view_changed(now, out)
+        self.mixnet.client.view_changed(now)
 
     def _tick(self, now: Instant, out: list[Effect]) -> None:
         for what in self._timers.pop_due(now.mono_s):
@@ -189,9 +268,15 @@ class Node:
                     self._view_changed(now, out)
         self.relay.tick(now, out)
         self.rooms.tick(now, out)
+        self.mixnet.mix.tick(now, out)
+        self.mixnet.client.tick(now, out)
 
     def _look_up(self, now: Instant, out: list[Effect]) -> None:
-        """Refresh the view around every tag in use; around this node when there is none."""
+        """Refresh the view around every tag in use; around this node when there is none.
+
+        Never around the tags of high-security rooms: whoever answers would learn that this device asks for them. Their
+        committees come from the lists of relays that guards give.
+        """
         size = self.config.committee_size
         wanted = [*self.rooms.targets(), *self.relay.targets()]
         targets = [t for tag, epoch in wanted for t in seat_targets(Tag(tag), epoch, size)]
@@ -202,21 +287,37 @@ class Node:
         self._quiet_lookups += 1
         self._timers.set("lookup", now.mono_s + every_s * self._rng.uniform(0.8, 1.2))
 
+    # ------------------------------------------------------------ between features
+
     def _when_saved(self, then: Then) -> int:
         ticket = next(self._numbers)
         self._then[ticket] = then
         return ticket
 
-    def _dial_fellow(self, peer_id: PeerId, out: list[Effect]) -> None:
-        record = self.view.get(peer_id)
-        if record is not None:
-            dial = DialId(next(self._numbers))
-            self._relay_dials[dial] = peer_id
-            out.append(Dial(dial, record, None))
+    def _posted(self, body: bytes, answer: AnswerBytes, now: Instant, out: list[Effect]) -> None:
+        """A post came out of the mixnet here."""
+        try:
+            post = decode_post(body)
+        except MalformedFrame:
+            return
+        self.relay.posted(post, lambda said, then, effects: answer(said.encode(), then, effects), now, out)
 
-    def _dial_as_pseudonym(self, peer_id: PeerId, seed: bytes, out: list[Effect]) -> DialId:
-        dial = DialId(next(self._numbers))
-        record = self.view.get(peer_id)
-        assert record is not None  # a committee is drawn from the view
-        out.append(Dial(dial, record, seed))
-        return dial
+
+class _Carrier:
+    """What rooms may ask of the mixnet (rooms.room.Carrier)."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    @property
+    def all_rooms(self) -> bool:
+        return self._node.config.mixnet.guard_all_rooms
+
+    def guard(self, now: Instant) -> LinkId | None:
+        return self._node.mixnet.client.guard_link(now)
+
+    def reaches(self, relay: PeerId, now: Instant) -> bool:
+        return self._node.mixnet.client.reaches(relay, now)
+
+    def post(self, body: bytes, to: PeerId, then: Answered, now: Instant, out: list[Effect]) -> bool:
+        return self._node.mixnet.client.post(body, to, then, now, out) is not None

@@ -16,15 +16,17 @@ from random import Random
 
 from railgun_core.base.errors import EnvironmentFailure, UsageError
 from railgun_core.demo.live import show_live
-from railgun_core.demo.options import DemoOptions
+from railgun_core.demo.options import MIN_SECURE_PEERS, DemoOptions
 from railgun_core.demo.peers import READY_S, PeerProcess, many_addresses, program
 from railgun_core.demo.report import report
 from railgun_core.demo.traffic import DemoRoom, Traffic
-from railgun_core.local_api.messages import Invite, RoomCreate, RoomInfo, RoomJoin, RoomRef
+from railgun_core.local_api.messages import Invite, RoomCreate, RoomInfo, RoomJoin, RoomRef, RoomSecure
 from railgun_core.status import DutyState, NodeStatus
 
 STARTS_AT_ONCE = 4  # engines that boot side by side: more only makes each slower
 SETTLE_S = 45.0
+MAX_DEVICES = 24
+SECURE_GB_MONTH = 160.0  # nearly six packets a second each, both ways counted: loopback costs nothing
 SEAT_WITHIN_S = 10.0  # how long to wait for a victim to get a seat before it is killed without one
 
 
@@ -46,12 +48,14 @@ class Network:
     bootstrap: PeerProcess
     peers: list[PeerProcess]
     rng: Random
+    devices: list[PeerProcess] = field(default_factory=list)  # members' own, in a secure demo; they serve nobody
     rooms: list[DemoRoom] = field(default_factory=list)
     kills: list[Kill] = field(default_factory=list)
 
     @property
     def alive(self) -> list[PeerProcess]:
-        return [p for p in self.peers if p.process is not None and p.process.returncode is None]
+        everybody = (*self.peers, *self.devices)
+        return [p for p in everybody if p.process is not None and p.process.returncode is None]
 
 
 async def play(options: DemoOptions) -> dict[str, object]:
@@ -80,7 +84,7 @@ async def running(options: DemoOptions) -> AsyncIterator[Network]:
         _say(options, f"{len(network.peers)} peers and {len(network.rooms)} rooms are up.")
         yield network
     finally:
-        await asyncio.gather(*(peer.stop() for peer in (*network.peers, network.bootstrap)))
+        await asyncio.gather(*(peer.stop() for peer in (*network.devices, *network.peers, network.bootstrap)))
         if options.work_dir is None:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -108,7 +112,25 @@ def _plan(options: DemoOptions, folder: Path) -> Network:
         host = f"127.{number}.0.1" if apart else "127.0.0.1"
         arguments = (*shared, "--listen", f"{host}:0", "--bootstrap", entry)
         peers.append(PeerProcess(f"p{number}", folder / f"p{number}", arguments))
-    return Network(options, folder, bootstrap, peers, Random(options.seed))
+    network = Network(options, folder, bootstrap, peers, Random(options.seed))
+    if options.secure:
+        network.devices = [
+            _device(network, number, shared, entry, apart=apart) for number in range(1, _devices(options) + 1)
+        ]
+    return network
+
+
+def _devices(options: DemoOptions) -> int:
+    """As many devices as there are places in rooms, within reason."""
+    return max(options.members, min(options.rooms * options.members, MAX_DEVICES))
+
+
+def _device(network: Network, number: int, shared: tuple[str, ...], entry: str, *, apart: bool) -> PeerProcess:
+    """A member's device that offers nothing to others, and meets entries and guards only."""
+    host = f"127.251.{number}.1" if apart else "127.0.0.1"
+    behind = ("--roles", "none", "--guards", "all", "--secure-gb-month", str(SECURE_GB_MONTH))
+    arguments = (*shared, *behind, "--listen", f"{host}:0", "--bootstrap", entry)
+    return PeerProcess(f"d{number}", network.folder / f"d{number}", arguments)
 
 
 def _free_port(host: str) -> int:
@@ -135,6 +157,8 @@ async def _boot(network: Network) -> None:
     try:
         async with asyncio.timeout(READY_S):
             await asyncio.gather(*(_knows_all(peer, len(network.peers)) for peer in network.peers))
+            await asyncio.gather(*(start(device) for device in network.devices))
+            await asyncio.gather(*(_is_guarded(device) for device in network.devices))
     except TimeoutError:
         raise EnvironmentFailure("the peers did not all find each other in time", code="not-ready") from None
 
@@ -147,12 +171,20 @@ async def _knows_all(peer: PeerProcess, relays: int) -> None:
             return
 
 
+async def _is_guarded(device: PeerProcess) -> None:
+    """Wait until a device has a guard and knows mixes."""
+    client = await device.connect()
+    async for status in client.stream("status.watch", None, NodeStatus):
+        if status.anonymity.guards and status.anonymity.mixes >= MIN_SECURE_PEERS - 2:
+            return
+
+
 async def _make_rooms(network: Network) -> None:
     """Rooms among the peers that will not be killed."""
-    options, rng = network.options, network.rng
-    people = network.peers[: len(network.peers) - options.kill]
+    options = network.options
+    people = network.devices or network.peers[: len(network.peers) - options.kill]
     for number in range(1, options.rooms + 1):
-        members = rng.sample(people, options.members)
+        members = _members(network, people, number)
         name = f"room-{number}"
         owner = await members[0].connect()
         await owner.call("room.create", RoomCreate(name), RoomInfo)
@@ -165,7 +197,19 @@ async def _make_rooms(network: Network) -> None:
         )
         if any(info.waiting for info in joined):
             raise EnvironmentFailure("a member was not welcomed in time", code="not-ready")
+        if options.secure:
+            for member in members:
+                await (await member.connect()).call("room.secure", RoomSecure(name, on=True), RoomInfo)
         network.rooms.append(DemoRoom(name, members))
+
+
+def _members(network: Network, people: list[PeerProcess], number: int) -> list[PeerProcess]:
+    """Who is in a room: anybody; of devices the next ones, so that each is in few rooms."""
+    size = network.options.members
+    if not network.devices:
+        return network.rng.sample(people, size)
+    first = (number - 1) * size
+    return [people[(first + n) % len(people)] for n in range(size)]
 
 
 async def _run(network: Network, traffic: Traffic) -> None:

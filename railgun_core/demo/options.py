@@ -12,6 +12,7 @@ from pathlib import Path
 from railgun_core.base.errors import UsageError
 from railgun_core.wire.envelope import SizeClass
 
+MIN_SECURE_PEERS = 8
 TRANSPORTS = ("quic", "tls")
 SIZES = {"small": SizeClass.SMALL, "medium": SizeClass.MEDIUM, "large": SizeClass.LARGE}
 
@@ -29,6 +30,7 @@ class DemoOptions:
     size: SizeClass = SizeClass.SMALL
     kill: int = 0  # relays with a seat that are killed on the way (SIGKILL)
     transport: str | None = None
+    secure: bool = False  # members are devices of their own behind guards; rooms send through mixes
     seed: int = 1
     json: bool = False
     app: bool = False  # open the tray on one of the peers and run until it quits
@@ -46,6 +48,10 @@ class DemoOptions:
         _within("--seed", self.seed, 0, 2**63 - 1)
         if self.transport is not None and self.transport not in TRANSPORTS:
             raise UsageError(f"--transport must be one of {', '.join(TRANSPORTS)}.")
+        if self.secure and self.transport == "quic":
+            raise UsageError("High security goes through tunnels, which carry TLS: --secure needs --transport tls.")
+        if self.secure and self.peers < MIN_SECURE_PEERS:
+            raise UsageError(f"--secure needs at least {MIN_SECURE_PEERS} --peers, or no packet finds three mixes.")
         if self.members > self.peers:
             raise UsageError(f"--members {self.members} needs at least as many --peers, and there are {self.peers}.")
 

@@ -51,6 +51,7 @@ async def report(network: Network, traffic: Traffic, wall_s: float) -> dict[str,
         "killed": len(network.kills),
         "failover_ms": _quantiles(waits, (50, 99, 100)),
         "envelope_sizes": sorted(sizes),
+        **({"secure": await _secure(network, counters)} if options.secure else {}),
         "bytes_relayed": sum(c.relayed_bytes for c in counters),
         "transports": links,
         "committees": committees,
@@ -58,6 +59,27 @@ async def report(network: Network, traffic: Traffic, wall_s: float) -> dict[str,
         "rss_mb": _quantiles([c.rss_bytes / 2**20 for c in counters], (50, 100)),
         "wall_s": round(wall_s, 1),
         **({"failed": "; ".join(failed)} if failed else {}),
+    }
+
+
+async def _secure(network: Network, counters: Sequence[Counters]) -> dict[str, object]:
+    """What a secure demo shows besides: sizes on guard and mix links, and the meters of the devices."""
+    meters = [(await device.status()).anonymity for device in network.devices]
+    mixes = [(await peer.status()).mix for peer in network.alive if peer not in network.devices]
+    return {
+        "devices": len(network.devices),
+        "packet_sizes": sorted({int(size) for c in counters for size in c.packet_sizes}),
+        "packets": sum(mix.packets for mix in mixes),
+        "late": sum(mix.late for mix in mixes),
+        "replayed": sum(mix.replayed for mix in mixes),
+        "malformed": sum(mix.malformed for mix in mixes),
+        "full": sum(mix.full for mix in mixes),
+        "packets_per_s": _quantiles([meter.packets_per_s for meter in meters], (50,)),
+        "pool": _quantiles([meter.pool for meter in meters], (50, 100)),
+        "entropy_bits": _quantiles([m.entropy_bits for m in meters if m.entropy_bits is not None], (50,)),
+        "loop_return": _quantiles([m.loop_return for m in meters if m.loop_return is not None], (50,)),
+        "anonymous": sum(meter.anonymous for meter in meters),
+        "why_not": sorted({meter.why for meter in meters if meter.why}),
     }
 
 

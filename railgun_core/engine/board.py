@@ -123,9 +123,9 @@ class Board:
             tag_id=duty.tag.hex(),
         )
 
-    def room(self, room: Room, node: Node, unix_s: float) -> RoomStatus:
+    def room(self, room: Room, node: Node, now: Instant) -> RoomStatus:
         """One own room as people see it."""
-        epoch = node.config.clock.epoch_at(unix_s)
+        epoch = node.config.clock.epoch_at(now.unix_s)
         lane = room.lanes.get(epoch)
         committee = lane.committee if lane is not None else None
         return RoomStatus(
@@ -137,6 +137,10 @@ class Board:
             relays_open=len(lane.open_sessions()) if lane is not None else 0,
             queued=room.outbox.waiting,
             unread=self.unread.get(room.id, 0),
+            high_security=room.secure,
+            secure_members=room.secure_members,
+            badge=room.secure and node.mixnet.client.anonymity(now).anonymous,
+            unreadable=room.unreadable,
         )
 
     def status(
@@ -168,7 +172,7 @@ class Board:
             unix_s=now.unix_s,
             roles=self._config.roles,
             duties=tuple(sorted(duties, key=lambda d: (d.epoch, d.tag))),
-            rooms=tuple(self.room(room, node, now.unix_s) for room in node.rooms.rooms.values()),
+            rooms=tuple(self.room(room, node, now) for room in node.rooms.rooms.values()),
             share=self._share(node, duties, relays),
             traffic=Traffic(
                 up_bps=round(up_bps),
@@ -181,10 +185,13 @@ class Board:
             targets=Targets(
                 dht_ms=quantiles(lookups_ms),
                 relayed_ms=quantiles(self.times("relayed")),
+                mixnet_ms=quantiles(self.times("mixnet")),
                 failover_ms=quantiles(self.times("failover")),
             ),
             transports=links,
             notices=tuple(reversed(self._notices.values())),
+            anonymity=node.mixnet.client.anonymity(now),
+            mix=node.mixnet.mix.status(now),
         )
 
     def _state(self, node: Node, duties: tuple[DutyStatus, ...], contacts: int) -> tuple[State, str]:

@@ -21,20 +21,23 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from railgun_core.base.clock import Instant
 from railgun_core.base.errors import EnvironmentFailure, MalformedFrame
 from railgun_core.base.ids import LinkId
 from railgun_core.base.keys import Identity, generate_identity
-from railgun_core.changes import TrafficAdd
 from railgun_core.config import Config
 from railgun_core.discovery.config import DhtConfig
 from railgun_core.discovery.dht import Dht
 from railgun_core.engine.board import Board
+from railgun_core.engine.books import PEERS_KEPT, Books
+from railgun_core.engine.clock import instant
+from railgun_core.engine.ledger import EngineLedger
 from railgun_core.engine.links import Handler, LinkTable
 from railgun_core.engine.network import node_config
 from railgun_core.engine.ports import Ports, bind_ports
-from railgun_core.engine.presence import advertised_host, lifetime_s, own_record
-from railgun_core.engine.saving import RelaysNoted, Saver
+from railgun_core.engine.presence import advertised_host, lifetime_s, own_record, roles_of
+from railgun_core.engine.privacy import Privacy
+from railgun_core.engine.saving import Saver
+from railgun_core.engine.tunnels import Tunnels
 from railgun_core.engine.waiting import Waiting
 from railgun_core.events import (
     Dial,
@@ -57,6 +60,7 @@ from railgun_core.events import (
     SaveSoon,
     Send,
     Tick,
+    TunnelCell,
     Welcomed,
 )
 from railgun_core.node import Node
@@ -67,7 +71,7 @@ from railgun_core.store.sqlite import SqliteStore
 from railgun_core.transport.dialer import Dialer
 from railgun_core.transport.link import CloseReason, DialFailure, Link
 from railgun_core.wire.frames import FrameBatch
-from railgun_core.wire.records import PeerRole, Record, decode_record
+from railgun_core.wire.records import Record, decode_record
 
 if TYPE_CHECKING:
     from railgun_core.discovery.lan import LanDiscovery
@@ -76,18 +80,8 @@ log = structlog.get_logger("engine")
 SAMPLE_EVERY_S = 1.0
 FLUSH_EVERY_S = 10.0
 PRUNE_EVERY_S = 3_600.0
-KEEP_ITEMS_S = 90 * 86_400
-KEEP_COMMITTEES_S = 2 * 86_400
-KEEP_TRAFFIC_H = 31 * 24
-PEERS_KEPT = 200
-DAY_S = 86_400
 STOP_WITHIN_S = 3.0
 FETCH_AGAIN_S = 5.0
-
-
-def instant() -> Instant:
-    """Both clocks, now."""
-    return Instant(time.monotonic(), time.time())
 
 
 class Engine:
@@ -98,13 +92,17 @@ class Engine:
         self.started = instant()
         self.board = Board(config, self.started)
         self.waiting = Waiting()
+        self.privacy = Privacy(self)
         self.links = LinkTable(on_frames=self._frames, on_closed=self._link_closed)
         self.node: Node
         self.store: SqliteStore
         self.dht: Dht
+        self.books: Books
+        self.ledger: EngineLedger
         self.ports: Ports
         self._saver: Saver
         self._dialer: Dialer
+        self._tunnels: Tunnels
         self._lan: LanDiscovery | None = None
         self._exits = contextlib.AsyncExitStack()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -113,12 +111,9 @@ class Engine:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_s = 0.0
         self._looking = False
-        self._counted = (0, 0, 0, 0)
-        self._day = self.started.unix_s // DAY_S
-        self._relays_noted = RelaysNoted()
         self._record: Record | None = None
         self._record_due_s = 0.0
-        self._record_host = ""
+        self._record_host, self._record_key = "", b""
         self._numeric_entries: list[tuple[str, int]] = []
 
     # ------------------------------------------------------------ life
@@ -152,7 +147,10 @@ class Engine:
         self.node = Node(Identity(seed), node_config(self.config), SystemRandom())
         self._saver = Saver(self.store, self._saved, self._save_failed)
         self._exits.push_async_callback(self._saver.drain)
-        await self._load_totals()
+        self.books = Books(self.board, self.store, self.node, self.traffic)
+        await self.books.load(instant())
+        self.ledger = EngineLedger(self.store, salt=secrets.token_bytes(16), now=instant())
+        await self.ledger.load()
 
     async def _open_sockets(self) -> None:
         identity = self.node.identity
@@ -164,6 +162,13 @@ class Engine:
         self.store.commit_soon(self.ports.remembered())
         self._dialer = Dialer(identity, self.ports.dial_order, acceptor=self)
         self._exits.push_async_callback(self._dialer.close)
+        self._tunnels = Tunnels(
+            self.ports.tls_transport,
+            link=self.links.get,
+            record=self.node.view.get if self.node.config.relays else None,
+            own_host=self._host,
+        )
+        self._exits.push_async_callback(self._tunnels.close)
         self._exits.push_async_callback(self._end_tasks)
 
     async def _enter_network(self) -> None:
@@ -177,12 +182,13 @@ class Engine:
         self._spawn(self._join([(host.host, host.port) for host in self.config.bootstrap]))
         self._spawn(self._every(SAMPLE_EVERY_S, self._sample))
         self._spawn(self._every(FLUSH_EVERY_S, self._flush))
-        self._spawn(self._every(PRUNE_EVERY_S, self._prune))
+        self._spawn(self._every(PRUNE_EVERY_S, self.books.prune))
         log.info("started", peer=identity_text(self.node.identity), roles=list(self.config.roles))
 
     async def _join(self, bootstrap: list[tuple[str, int]]) -> None:
         if bootstrap:
             self._numeric_entries = [entry for entry in bootstrap if _is_numeric(entry[0])]
+            self.ledger.bootstrap_asked(bootstrap)
             await self.dht.bootstrap(bootstrap)
         if self._record is not None:
             await self.dht.publish(self._record)
@@ -204,6 +210,7 @@ class Engine:
             net_limits=self.config.address_limits and not alone,
             group_by_port=self.config.group_by == "port",
             puzzle_bits=self.config.puzzle_bits,
+            quiet=self.config.quiet,
             state_path=self.config.data_dir / "contacts.json",
         )
 
@@ -213,6 +220,7 @@ class Engine:
         self._carry_out(self.node.handle(event, instant()))
 
     def _frames(self, number: LinkId, batch: FrameBatch) -> None:
+        self.ledger.received(number, batch)
         self._carry_out(self.node.frames(number, batch, instant()))
 
     def carry_out(self, effects: list[Effect]) -> None:
@@ -238,12 +246,15 @@ class Engine:
                 link = self.links.get(effect.link)
                 if link is not None:
                     link.send(effect.chunks)
+                    self.ledger.sent(effect.link, effect.chunks)
             case Save():
                 self._saver.put(effect)
             case SaveSoon():
                 self.store.commit_soon(effect.changes)
             case Dial():
                 self._spawn(self._dial(effect))
+            case TunnelCell():
+                self._tunnels.cell(effect.link, effect.cell)
             case Hangup():
                 link = self.links.get(effect.link)
                 if link is not None:
@@ -293,19 +304,26 @@ class Engine:
 
     async def _dial(self, effect: Dial) -> None:
         handler = self.links.reserve()
+        self.ledger.dialling(effect)
         identity = self.node.identity if effect.seed is None else Identity(effect.seed)
         body = effect.record.body
         addresses = body.addresses if hasattr(body, "addresses") else ()
         try:
-            link = await self._dialer.dial(effect.record.public_key, addresses, identity=identity, handler=handler)
+            if effect.via is not None:
+                link = await self._tunnels.dial(effect, identity=identity, handler=handler)
+            else:
+                link = await self._dialer.dial(effect.record.public_key, addresses, identity=identity, handler=handler)
         except DialFailure as failure:
             self._tell(DialFailed(effect.dial, failure.code))
             return
         handler.opened(link)
+        self.ledger.dialled(effect, handler.number, link)
         self._tell(LinkUp(handler.number, link.remote_key, link.binding, effect.dial))
         handler.released()
 
     def _link_closed(self, number: LinkId, reason: CloseReason) -> None:
+        self._tunnels.link_closed(number)
+        self.ledger.link_closed(number)
         self._tell(LinkDown(number, reason.value))
 
     # ------------------------------------------------------------ disk
@@ -343,6 +361,10 @@ class Engine:
     # ------------------------------------------------------------ discovery
 
     async def _look_up(self, effect: Lookup) -> None:
+        if self.config.quiet:
+            self.ledger.bootstrap_asked(self._numeric_entries, targets=effect.targets)
+        else:
+            self.ledger.looked_up(effect.targets, (contact.id for contact in self.dht.table.contacts()))
         try:
             records = await self.dht.relays_near(effect.targets)
         finally:
@@ -364,20 +386,20 @@ class Engine:
     def _renew_record(self) -> None:
         """Sign what this peer says of itself anew and publish it."""
         now = instant()
-        roles = PeerRole.RELAY if "relay" in self.config.roles else PeerRole(0)
-        if "bootstrap" in self.config.roles:
-            roles |= PeerRole.BOOTSTRAP
+        mix = self.node.mixnet.mix
         old, host = self._record, self._host()
         self._record = own_record(
             self.node.identity,
             self.ports.addresses(host),
-            roles,
+            roles_of(self.config.roles),
+            mix_key=mix.published_key,
+            mix_load=mix.load_for_record(now),
             since_s=self.started.unix_s,
             unix_s=now.unix_s,
             epoch_s=self.config.epoch_s,
         )
         self._record_due_s = now.mono_s + lifetime_s(self.config.epoch_s) / 3
-        self._record_host = host
+        self._record_host, self._record_key = host, mix.published_key
         self._tell(RelaysFound((self._record,)))
         if old is not None:
             self.dht.retire(old)
@@ -390,52 +412,22 @@ class Engine:
 
     async def _sample(self) -> None:
         now = instant()
-        self.board.sample(self.node, now, *self.traffic())
-        if now.mono_s >= self._record_due_s or (self._record is not None and self._host() != self._record_host):
+        self.books.sample(now)
+        said = (self._record_host, self._record_key)
+        changed = self._record is not None and said != (self._host(), self.node.mixnet.mix.published_key)
+        if changed or now.mono_s >= self._record_due_s:
             self._renew_record()
+
+    async def _flush(self) -> None:
+        self.ledger.contacts_met(contact.id for contact in self.dht.table.contacts())
+        self.ledger.flush(instant())
+        await self.books.flush()
 
     def traffic(self) -> tuple[int, int]:
         """Bytes up and down since start: links and DHT."""
         up, down = self.links.traffic()
         dht = self.dht.traffic()
         return up + dht["bytes_sent"], down + dht["bytes_received"]
-
-    def carried(self) -> tuple[int, int]:
-        """Envelopes and bytes relayed for others since start."""
-        return self.node.relay.carried()
-
-    async def _flush(self) -> None:
-        """Add what was counted since the last time to this hour, and remember the relays."""
-        now = instant()
-        counted = (*self.traffic(), *self.carried())
-        up, down, envelopes, relayed = (new - old for new, old in zip(counted, self._counted, strict=True))
-        self._counted = counted
-        if now.unix_s // DAY_S != self._day:
-            self._day = now.unix_s // DAY_S
-            self.board.new_day()
-        if up or down:
-            self.store.commit_soon((TrafficAdd(int(now.unix_s // 3600), up, down, envelopes, relayed),))
-        self.board.today_bytes += up + down
-        self.board.month_bytes += up + down
-        self.board.today_envelopes += envelopes
-        if news := self._relays_noted.news(self.node.view.records[:PEERS_KEPT], now.unix_s):
-            self.store.commit_soon(news)
-
-    async def _prune(self) -> None:
-        unix_s = instant().unix_s
-        await self.store.prune(
-            items_before_s=unix_s - KEEP_ITEMS_S,
-            traffic_before_hour=int(unix_s // 3600) - KEEP_TRAFFIC_H,
-            committees_before_s=unix_s - KEEP_COMMITTEES_S,
-        )
-
-    async def _load_totals(self) -> None:
-        hour = int(instant().unix_s // 3600)
-        for row in await self.store.traffic(since_hour=hour - KEEP_TRAFFIC_H):
-            self.board.month_bytes += row.up_bytes + row.down_bytes
-            if row.hour // 24 == hour // 24:
-                self.board.today_bytes += row.up_bytes + row.down_bytes
-                self.board.today_envelopes += row.envelopes
 
     # ------------------------------------------------------------ tasks
 

@@ -30,6 +30,7 @@ class LinkTable:
         self._on_closed = on_closed
         self._up_bytes = self._down_bytes = 0
         self.sizes: Counter[int] = Counter()
+        self.packet_sizes: Counter[int] = Counter()  # of frames in reads that begin with a packet or a cell
         self.opened: Counter[str] = Counter()
         self.closed: Counter[str] = Counter()
 
@@ -63,7 +64,9 @@ class LinkTable:
 
     def _frames(self, number: LinkId, batch: FrameBatch) -> None:
         data, bounds = batch.data, batch.bounds
-        if len(bounds) > 2:
+        if data[4] >= FrameType.PACKET:
+            self.packet_sizes.update(stop - start for start, stop in itertools.pairwise(bounds))
+        elif len(bounds) > 2:
             self.sizes.update(
                 stop - start - ENVELOPE_HEADER_BYTES
                 for start, stop in itertools.pairwise(bounds)

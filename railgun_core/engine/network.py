@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from railgun_core.committee.epoch import EpochClock
 from railgun_core.config import Config
+from railgun_core.mix.cover import rate_for
+from railgun_core.mix.mixnet import MixnetConfig
 from railgun_core.node import NodeConfig
 from railgun_core.relay.duty import RelayLimits
 
@@ -19,4 +21,10 @@ def node_config(config: Config) -> NodeConfig:
             rate_per_s=config.session_rate_per_s, burst=config.session_burst, spool_bytes=config.spool_bytes
         ),
         relays="relay" in config.roles,
+        mixnet=MixnetConfig(
+            mixes="mix" in config.roles,
+            cover_per_s=rate_for(config.cover_gb_month),
+            secure_per_s=rate_for(config.secure_gb_month),
+            guard_all_rooms=config.guards == "all",
+        ),
     )

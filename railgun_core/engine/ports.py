@@ -33,6 +33,12 @@ class Ports:
     dial_order: list[tuple[AddressKind, Transport]] = field(default_factory=list)
     limits: Limits = field(default_factory=Limits)  # shared, so that the bound on queues is one for all links
 
+    @property
+    def tls_transport(self) -> TlsTransport | None:
+        """What opens links through guards; None where TLS is switched off."""
+        found = (transport for _, transport in self.dial_order if isinstance(transport, TlsTransport))
+        return next(found, None)
+
     def addresses(self, host: str) -> tuple[Address, ...]:
         """What goes into the record: the transports in order of preference, then the DHT."""
         ports = {AddressKind.QUIC: self.quic, AddressKind.TLS: self.tls}

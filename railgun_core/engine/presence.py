@@ -33,9 +33,11 @@ def own_record(
     since_s: float,
     unix_s: float,
     epoch_s: int,
+    mix_key: bytes = b"",
+    mix_load: int = 0,
 ) -> Record:
     """This peer's record as of now."""
-    body = PeerBody(tuple(addresses), roles, __version__, PROTOCOL, PROTOCOL)
+    body = PeerBody(tuple(addresses), roles, __version__, PROTOCOL, PROTOCOL, mix_key=mix_key, mix_load=mix_load)
     return sign_record(
         identity,
         body,
@@ -43,6 +45,14 @@ def own_record(
         not_before_s=int(since_s),
         expires_s=int(unix_s) + lifetime_s(epoch_s),
     )
+
+
+def roles_of(names: Sequence[str]) -> PeerRole:
+    """The configured roles as a record says them."""
+    roles = PeerRole(0)
+    for name in names:
+        roles |= PeerRole[name.upper()]
+    return roles
 
 
 def advertised_host(listen_host: str, seen_host: str | None) -> str:

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from railgun_core.base.errors import EnvironmentFailure
-from railgun_core.base.ids import PeerId
-from railgun_core.changes import Change, PeerPut
+from railgun_core.changes import Change
 from railgun_core.events import Save
 from railgun_core.store.port import Store
-from railgun_core.wire.records import Record
 
 RETRY_S = 1.0
 MAX_CHANGES = 500  # in one commit
@@ -85,16 +83,3 @@ class Saver:
         for save in batch:
             self._saved(save.ticket)
         self._progress.set()
-
-
-class RelaysNoted:
-    """Which relays the disk knows, and by which of their records: a quiet network costs no writing."""
-
-    def __init__(self) -> None:
-        self._sequences: dict[PeerId, int] = {}
-
-    def news(self, records: Sequence[Record], unix_s: float) -> tuple[PeerPut, ...]:
-        """Rows for the relays that are new, or renewed their record, since the last call."""
-        fresh = [record for record in records if self._sequences.get(record.peer_id) != record.sequence]
-        self._sequences = {record.peer_id: record.sequence for record in records}
-        return tuple(PeerPut(record.peer_id, record.raw, unix_s) for record in fresh)

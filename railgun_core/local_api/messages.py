@@ -345,7 +345,8 @@ class TrafficHistory(msgspec.Struct, frozen=True):
 class Counters(msgspec.Struct, frozen=True):
     """`counters`: totals since start, for the demo's report and for tests."""
 
-    sizes: dict[str, int]
+    sizes: dict[str, int]  # of envelopes, wherever they were received
+    packet_sizes: dict[str, int]  # of frames on links to guards and between mixes, wherever they were received
     relayed_bytes: int
     links: dict[str, int]
     rotations: int

@@ -20,6 +20,7 @@ from railgun_core.local_api import messages as m
 from railgun_core.local_api.handlers import Handler, call, latest, stream
 from railgun_core.local_api.health import checks
 from railgun_core.local_api.inspection import inspection_of
+from railgun_core.local_api.verbs_privacy import PrivacyVerbs
 from railgun_core.local_api.verbs_rooms import RoomVerbs
 from railgun_core.logs import EngineLog
 from railgun_core.status import DutyState, DutyStatus, NodeStatus
@@ -42,6 +43,7 @@ class Verbs(RoomVerbs):
             "status": call(m.Empty, self.status),
             "status.watch": latest(m.Empty, self.watch),
             **self.room_handlers(),
+            **PrivacyVerbs(self._engine, self._engine.privacy).handlers(),
             "duties": call(m.Empty, self.duties),
             "peers": call(m.Empty, self.peers),
             "inspect": call(m.InspectArgs, self.inspect),
@@ -184,6 +186,7 @@ class Verbs(RoomVerbs):
         usage = resource.getrusage(resource.RUSAGE_SELF)
         return m.Counters(
             sizes={str(size): count for size, count in engine.links.sizes.items()},
+            packet_sizes={str(size): count for size, count in engine.links.packet_sizes.items()},
             relayed_bytes=engine.node.relay.carried()[1],
             links=dict(engine.links.opened),
             rotations=engine.node.relay.rotations,

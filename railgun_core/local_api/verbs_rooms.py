@@ -88,7 +88,7 @@ class RoomVerbs:
     async def room_list(self, _: m.Empty) -> m.Rooms:
         now, board, node = instant(), self._engine.board, self._engine.node
         rooms = tuple(self._rooms())
-        return m.Rooms(tuple(map(room_info, rooms)), tuple(board.room(room, node, now.unix_s) for room in rooms))
+        return m.Rooms(tuple(map(room_info, rooms)), tuple(board.room(room, node, now) for room in rooms))
 
     async def room_invite(self, args: m.RoomRef) -> m.Invite:
         room = self._room(args.room)

@@ -143,6 +143,14 @@ class MixClient:
         if post is not None:
             self._drop(post)
 
+    def reaches(self, relay: PeerId, now: Instant) -> bool:
+        """Whether a post to this relay could leave now: a guard is there, mixes, and the relay's key."""
+        if self._line is None or self._line.link is None:
+            return False
+        self._routes.look(now)
+        guard, end = self._routes.end(self._line.peer_id), self._routes.end(relay)
+        return guard is not None and end is not None and self._routes.leg(guard, end) is not None
+
     def guard_link(self, now: Instant) -> LinkId | None:
         """The open guard link, for tunnels; None while there is none."""
         return None if self._line is None else self._line.link

@@ -30,7 +30,8 @@ from railgun_core.mix.topology import MAX_DELAYS_MS, MixNode, choose_path, day_o
 from railgun_core.status import MixStatus
 from railgun_core.wire.frames import Packet
 
-LOOPS_PER_S = 0.1
+LOOPS_PER_S = (0.01, 0.1)  # of an idle mix, 0.3 GB a month; and of one that has traffic worth attacking
+LOOPS_PER_PACKET = 0.05  # between the two: one loop for twenty packets
 LOOP_SLACK_S = 5.0  # a loop that takes so much longer than its delays is lost
 LOOP_ID_BYTES = 16
 TURN_CHECK_S = 60.0  # a corrected clock is noticed as soon
@@ -118,7 +119,7 @@ class Mix:
             window = self._windows.get(entry.period)
             if window is not None:
                 window.restore(entry.tags)
-        self.timers.set("loop", now.mono_s + self._rng.expovariate(LOOPS_PER_S))
+        self._plan_loop(now)
 
     # ------------------------------------------------------------ packets
 
@@ -285,9 +286,14 @@ class Mix:
     def _publish(self, key: bytes) -> None:
         self.published_key = key
 
+    def _plan_loop(self, now: Instant) -> None:
+        low, high = LOOPS_PER_S
+        per_s = min(high, max(low, LOOPS_PER_PACKET * self._arrivals.per_s(now.mono_s)))
+        self.timers.set("loop", now.mono_s + self._rng.expovariate(per_s))
+
     def _loop(self, now: Instant, out: list[Effect]) -> None:
         """Send a packet to oneself through three other mixes: the answer to who drops what this mix sends."""
-        self.timers.set("loop", now.mono_s + self._rng.expovariate(LOOPS_PER_S))
+        self._plan_loop(now)
         self.watch.expire(now)
         nodes = self._mixes(now)
         others = [node for node in nodes if node.peer_id != self._own]

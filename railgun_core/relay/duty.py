@@ -33,6 +33,7 @@ class RelayLimits:
     duties: int = 500
     members_per_duty: int = 1_000
     announce_after_s: float = 0.3  # protocol.md 5.3
+    keep_links: bool = False  # leave links to former fellows to their idle limit: a mix will want them again
 
 
 class Duty:
@@ -119,6 +120,18 @@ class Duty:
             chunk = tuple(ids[at : at + IDS_PER_FRAME])
             frames.append(Have(self.handle, position + at + len(chunk), chunk).encode())
         return frames
+
+    def announcements(self) -> list[Effect]:
+        """Have frames for the sessions that announce, up to `announce_to`."""
+        effects: list[Effect] = []
+        for session in self.members.values():
+            if session.slice is Slice.ANNOUNCE and session.announced < self.announce_to:
+                ids = self.spool.order[session.announced : self.announce_to]
+                session.announced = self.announce_to
+                chunks = (tuple(ids[at : at + IDS_PER_FRAME]) for at in range(0, len(ids), IDS_PER_FRAME))
+                haves = [Have(self.handle, self.announce_to, chunk).encode() for chunk in chunks]
+                effects.append(Send(session.link, haves))
+        return effects
 
     def wanted_frames(self, ids: Iterable[MsgId]) -> list[bytes]:
         """The frames among `ids` that are held, IDS_PER_WANT at most."""

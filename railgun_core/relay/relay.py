@@ -30,6 +30,7 @@ from railgun_core.relay.spool import Spool
 from railgun_core.status import DutyState
 from railgun_core.wire.frames import (
     Bye,
+    Cell,
     ControlFrame,
     FrameBatch,
     FrameType,
@@ -38,6 +39,7 @@ from railgun_core.wire.frames import (
     Misdirected,
     Open,
     Opened,
+    Packet,
     Ping,
     Pong,
     Pull,
@@ -66,7 +68,7 @@ class _LinkState:
 
 
 class Relay:
-    """All duties of this node. `dial` asks the node for a link to a fellow relay."""
+    """All duties of this node. `dial` asks the node for a link to a fellow relay; `other` gets frames of the mixnet."""
 
     def __init__(
         self,
@@ -76,13 +78,15 @@ class Relay:
         clock: EpochClock,
         committee_size: int,
         limits: RelayLimits,
-        dial: Callable[[PeerId, list[Effect]], None],
+        dial: Callable[[PeerId, list[Effect]], object],
+        other: Callable[[LinkId, Packet | Cell, Instant, list[Effect]], None],
     ) -> None:
         self._own = own
         self._view = view
         self._clock = clock
         self._size = committee_size
         self._dial = dial
+        self._other = other
         self._links: dict[LinkId, _LinkState] = {}
         self._fellows = Fellows(own)
         self._remembered: dict[Tag, list[MsgId]] = {}
@@ -202,6 +206,9 @@ class Relay:
     def _control(self, state: _LinkState, link: LinkId, frame: ControlFrame, now: Instant, out: list[Effect]) -> None:
         if isinstance(frame, Open):
             self._open(state, link, frame, now, out)
+            return
+        if isinstance(frame, Packet | Cell):
+            self._other(link, frame, now, out)
             return
         if isinstance(frame, Ping):
             out.append(Send(link, (Pong(frame.nonce).encode(),)))
@@ -454,13 +461,7 @@ class Relay:
 
     def _announce(self, duty: Duty, now: Instant, out: list[Effect]) -> None:
         duty.announcement_due = False
-        for session in duty.members.values():
-            if session.slice is Slice.ANNOUNCE and session.announced < duty.announce_to:
-                ids = duty.spool.order[session.announced : duty.announce_to]
-                session.announced = duty.announce_to
-                for at in range(0, len(ids), 4_000):
-                    chunk = tuple(ids[at : at + 4_000])
-                    out.append(Send(session.link, (Have(duty.handle, duty.announce_to, chunk).encode(),)))
+        out += duty.announcements()
         self._plan_announcement(duty, now)
 
     def _save_ids(self, duty: Duty, out: list[Effect]) -> None:
@@ -494,5 +495,7 @@ class Relay:
             if state is not None and state.sessions.pop(duty.handle, None) is not None:
                 out.append(Send(session.link, (Bye(duty.handle).encode(),)))
         out.append(SaveSoon((ReplayDrop(duty.epoch),)))
+        if self.limits.keep_links:
+            return
         needed = {peer_id for other in self.duties.values() for peer_id in other.fellows}
         out += [Hangup(link) for link in self._fellows.idle(needed)]

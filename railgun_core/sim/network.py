@@ -29,6 +29,8 @@ class End:
     free_s: float = 0.0  # when the last chunk towards this side arrives
     other: End | None = None
     open: bool = True
+    guard: int | None = None  # the peer through which a tunnelled link leads
+    carried: list[End] = field(default_factory=list)  # of a link to a guard: the links that lead through it
 
 
 class Network:
@@ -52,7 +54,10 @@ class Network:
 
     def arrival_s(self, end: End, source: int, now_s: float) -> float:
         """When a chunk sent now reaches `end`: after everything sent before it."""
-        delay_s = self.latency_s(source, end.peer) * self._rng.uniform(1.0, 1.2)
+        base_s = self.latency_s(source, end.peer)
+        if end.guard is not None:
+            base_s = self.latency_s(source, end.guard) + self.latency_s(end.guard, end.peer)
+        delay_s = base_s * self._rng.uniform(1.0, 1.2)
         backoff_s = RETRANSMIT_S
         while self._rng.random() < self._loss:
             delay_s += backoff_s

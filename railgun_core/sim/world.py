@@ -255,6 +255,10 @@ class World:
     def _dial(self, peer: SimPeer, effect: Dial) -> None:
         target = self._by_key[effect.record.public_key]
         node = peer.node
+        guard = None if effect.via is None else peer.ends.get(effect.via)
+        if effect.via is not None and guard is None:
+            self.at(self.now_s, lambda: self.tell(peer, DialFailed(effect.dial, "no-guard")))
+            return
         if target.node is None or not self.network.reachable(peer.number, target.number):
 
             def failed() -> None:
@@ -264,7 +268,10 @@ class World:
             self.at(self.now_s + CONNECT_TIMEOUT_S, failed)
             return
         identity = peer.identity if effect.seed is None else Identity(effect.seed)
-        after_s = 3 * self.network.latency_s(peer.number, target.number)
+        hops = [peer.number, target.number]
+        if guard is not None and guard.other is not None:
+            hops.insert(1, guard.other.peer)
+        after_s = 3 * sum(self.network.latency_s(a, b) for a, b in itertools.pairwise(hops))
         self.at(self.now_s + after_s, lambda: self._connect(peer, node, target, identity, effect))
 
     def _connect(self, peer: SimPeer, node: Node | None, target: SimPeer, identity: Identity, effect: Dial) -> None:
@@ -273,9 +280,16 @@ class World:
         if target.node is None:
             self.tell(peer, DialFailed(effect.dial, "unreachable"))
             return
-        here = End(peer.number, LinkId(next(self._links)))
-        there = End(target.number, LinkId(next(self._links)), other=here)
+        guard = None if effect.via is None else peer.ends.get(effect.via)
+        if effect.via is not None and (guard is None or guard.other is None):
+            self.tell(peer, DialFailed(effect.dial, "no-guard"))
+            return
+        through = guard.other.peer if guard is not None and guard.other is not None else None
+        here = End(peer.number, LinkId(next(self._links)), guard=through)
+        there = End(target.number, LinkId(next(self._links)), other=here, guard=through)
         here.other = there
+        if guard is not None:
+            guard.carried.append(here)
         peer.ends[here.link], target.ends[there.link] = here, there
         binding = hashlib.sha256(b"%d" % here.link).digest()
         self.tell(target, LinkUp(there.link, identity.public_key, binding, None))
@@ -327,5 +341,7 @@ class World:
     def _down(self, end: End, code: str) -> None:
         end.open = False
         peer = self.peers[end.peer]
+        for tunnelled in end.carried:
+            self._cut(tunnelled, after_s=0.0)
         if peer.ends.pop(end.link, None) is not None:
             self.at(self.now_s, lambda: self.tell(peer, LinkDown(end.link, code)))

@@ -336,13 +336,13 @@ def mixes(count: int, rng: random.Random) -> list[MixNode]:
     return nodes
 
 
-def test_own_loops_leave_at_a_tenth_a_second_and_their_return_is_noticed(rng: random.Random) -> None:
+def test_an_idle_mix_sends_a_loop_in_a_hundred_seconds_and_notices_its_return(rng: random.Random) -> None:
     privates = {PeerId(rng.randbytes(32)): rng.randbytes(32) for _ in range(12)}
     nodes = [MixNode(p, Group(bytes((n, 0))), public_key(k), 0.0) for n, (p, k) in enumerate(privates.items())]
     desk = Desk(mixes=nodes, at_s=1_000.0)
     by_link = {LinkId(100 + n): peer_id for n, peer_id in enumerate(privates)}
     desk.links |= {peer_id: link for link, peer_id in by_link.items()}
-    desk.run(1_000.0)
+    desk.run(10_000.0)
     assert 70 <= len(desk.sent) <= 130
     assert desk.mix.watch.share == 0.0  # nobody carried them
     assert desk.mix.watch.alarm
@@ -363,6 +363,16 @@ def test_own_loops_leave_at_a_tenth_a_second_and_their_return_is_noticed(rng: ra
     desk.run(0.01)
     assert desk.arrived == []
     assert (desk.mix.watch.share or 0.0) > before
+
+
+def test_a_mix_with_traffic_sends_a_loop_for_twenty_packets_and_a_tenth_a_second_at_most(rng: random.Random) -> None:
+    for packets_per_s, low, high in ((1, 1, 15), (4, 12, 36)):
+        desk = Desk(mixes=mixes(12, rng))
+        for _ in range(260):
+            desk.hear(*(desk.through(delay_ms=5) for _ in range(packets_per_s)))
+            desk.run(1.0)
+        loops = desk.mix.watch.settled + desk.mix.watch.open
+        assert low <= loops <= high
 
 
 def test_there_are_no_loops_with_fewer_than_three_others(rng: random.Random) -> None:

@@ -96,6 +96,7 @@ class Desk:
     now: Instant = START
     out: list[Effect] = field(default_factory=list)
     dialled: list[PeerId] = field(default_factory=list)
+    others: list[object] = field(default_factory=list)
     links: int = 0
 
     def __post_init__(self) -> None:
@@ -106,6 +107,7 @@ class Desk:
             committee_size=SIZE,
             limits=self.limits,
             dial=lambda peer_id, out: self.dialled.append(peer_id),
+            other=lambda link, frame, now, out: self.others.append(frame),
         )
 
     def after(self, seconds: float) -> None:
