@@ -8,8 +8,8 @@ short is refused, and the refusal says nothing of the content.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from railgun_core.base.errors import MalformedFrame
 from railgun_core.mix.sphinx.geometry import MAC_BYTES, NODE_ID_BYTES, RECIPIENT_BYTES, REPLY_ID_BYTES, SLOT_BYTES
@@ -35,15 +35,20 @@ _NEXT_HOP_ID, _RECIPIENT_ID, _REPLY_ID, _DELAY_ID = _BODY_BYTES  # plain numbers
 _NEXT_HOP, _RECIPIENT, _REPLY, _DELAY = (bytes([one]) for one in _BODY_BYTES)
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """One hop's orders. `next_hop` and `next_mac` come together; with them there is no recipient and no reply id."""
+class Slot(NamedTuple):
+    """One hop's orders. `next_hop` and `next_mac` come together; with them there is no recipient and no reply id.
+
+    A tuple and no frozen dataclass: it is made at every hop, and a tuple costs a third.
+    """
 
     delay_ms: int = 0
     next_hop: bytes | None = None
     next_mac: bytes | None = None
     recipient: bytes | None = None
     reply_id: bytes | None = None
+
+    def __repr__(self) -> str:
+        return "Slot()"
 
 
 def encode(slot: Slot) -> bytes:

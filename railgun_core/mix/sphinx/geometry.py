@@ -7,7 +7,7 @@ of one geometry has one size at every hop, so a size tells nothing about path le
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 VERSION = b"\x00\x00"
 KEY_BYTES = 32
@@ -27,34 +27,32 @@ BETA_AT = ALPHA_AT + KEY_BYTES
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """How many hops a header has room for, and how many bytes a person may put in. All sizes in bytes."""
+    """How many hops a header has room for, and how many bytes a person may put in. All sizes in bytes.
+
+    What follows from the two is worked out once: a hop looks at it ten times a packet.
+    """
 
     slots: int
     payload_bytes: int
+    beta_bytes: int = field(init=False)
+    mac_at: int = field(init=False)
+    header_bytes: int = field(init=False)
+    block_bytes: int = field(init=False)
+    packet_bytes: int = field(init=False)
+    surb_bytes: int = field(init=False)
 
-    @property
-    def beta_bytes(self) -> int:
-        return self.slots * SLOT_BYTES
-
-    @property
-    def mac_at(self) -> int:
-        return BETA_AT + self.slots * SLOT_BYTES
-
-    @property
-    def header_bytes(self) -> int:
-        return self.mac_at + MAC_BYTES
-
-    @property
-    def block_bytes(self) -> int:
-        return PAYLOAD_TAG_BYTES + self.payload_bytes
-
-    @property
-    def packet_bytes(self) -> int:
-        return self.header_bytes + self.block_bytes
-
-    @property
-    def surb_bytes(self) -> int:
-        return self.header_bytes + NODE_ID_BYTES + SURB_KEY_BYTES
+    def __post_init__(self) -> None:
+        mac_at = BETA_AT + self.slots * SLOT_BYTES
+        sizes = {
+            "beta_bytes": self.slots * SLOT_BYTES,
+            "mac_at": mac_at,
+            "header_bytes": mac_at + MAC_BYTES,
+            "block_bytes": PAYLOAD_TAG_BYTES + self.payload_bytes,
+            "packet_bytes": mac_at + MAC_BYTES + PAYLOAD_TAG_BYTES + self.payload_bytes,
+            "surb_bytes": mac_at + MAC_BYTES + NODE_ID_BYTES + SURB_KEY_BYTES,
+        }
+        for name, size in sizes.items():
+            object.__setattr__(self, name, size)
 
 
 SLOTS = 5

@@ -64,9 +64,8 @@ def unwrap(private_key: bytes, packet: bytes, *, geometry: Geometry = STANDARD) 
     if len(packet) != geometry.packet_bytes:
         raise MalformedFrame("a mix packet has the wrong form")
     cut = geometry.header_bytes
-    keys, slot, next_header = open_header(private_key, packet[:cut], geometry)
-    tag = keys.replay_tag()
-    block = lioness.decrypt(lioness.derive(keys.payload), packet[cut:])
+    tag, payload_key, slot, next_header = open_header(private_key, packet[:cut], geometry)
+    block = lioness.decrypt(lioness.derive(payload_key), packet[cut:])
     if next_header is not None:
         return Unwrapped(tag, slot.next_hop, slot.delay_ms, next_header + block, None, None, None)
     if slot.reply_id is None:
