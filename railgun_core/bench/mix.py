@@ -1,6 +1,6 @@
 """CPU time of mix packets, in turn with the primitives a hop consists of, A B A B.
 
-`unwrap` is one hop of a five-hop packet of full size. `parts` is what it mainly consists of: two X25519, the MAC over
+`unwrap` is one mix of a five-hop packet of full size. `parts` is what it mainly consists of: two X25519, the MAC over
 the header, LIONESS over the payload from the hop's payload key. `bare_parts` is the same with LIONESS's own key given,
 `all_parts` the same and everything else the construction asks for: the hop's keys, the header stream, the blinding
 scalar, the replay tag. One thread, CPU time of the process; figures are medians of the rounds, ratios medians of each
@@ -68,7 +68,7 @@ def _ratio(ours_us: list[float], theirs_us: list[float]) -> float:
 def _subjects() -> dict[str, Callable[[], object]]:
     rng = random.Random(_SEED)
     privates = [rng.randbytes(32) for _ in range(SLOTS)]
-    path = [Hop(rng.randbytes(32), public_key(one), 100 * at) for at, one in enumerate(privates)]
+    path = [Hop(rng.randbytes(32), public_key(one), 100 + at) for at, one in enumerate(privates)]
     packet = new_packet(path, b"", rng=rng)
     recipient, reply_id = rng.randbytes(32), rng.randbytes(16)
     private, alpha = privates[0], packet[2:BETA_AT]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from railgun_core.base.errors import MalformedFrame
 from railgun_core.base.rng import Rng
@@ -22,9 +22,8 @@ from railgun_core.mix.sphinx.header import Hop, make_header, open_header
 ZERO_TAG = bytes(PAYLOAD_TAG_BYTES)
 
 
-@dataclass(frozen=True, slots=True)
-class Unwrapped:
-    """What one hop learns.
+class Unwrapped(NamedTuple):
+    """What one hop learns. A tuple, for it is made at every hop.
 
     On the way: `next_hop` and `packet`. At the end: `payload`, with `recipient` when it is for somebody behind this
     hop, and with `reply_id` when it answers a SURB (then `payload` is the raw block for `open_reply`).
@@ -33,10 +32,13 @@ class Unwrapped:
     tag: bytes
     next_hop: bytes | None
     delay_ms: int
-    packet: bytes | None = field(repr=False)
-    recipient: bytes | None = field(repr=False)
-    reply_id: bytes | None = field(repr=False)
-    payload: bytes | None = field(repr=False)
+    packet: bytes | None
+    recipient: bytes | None
+    reply_id: bytes | None
+    payload: bytes | None
+
+    def __repr__(self) -> str:
+        return f"Unwrapped(tag={self.tag.hex()[:8]}, delay_ms={self.delay_ms})"
 
 
 def new_packet(
