@@ -119,7 +119,7 @@ def price_view(price: Price) -> PriceView:
     """What stands in the dialog before high security is switched on."""
     shown = (
         Figure(tr("+{ms}", ms=figures.milliseconds(price.added_ms_p50)), tr("a message, typically")),
-        Figure(tr("+{ms}", ms=figures.milliseconds(price.added_ms_p95)), tr("at most, 95 of 100")),
+        Figure(tr("+{ms}", ms=figures.milliseconds(price.added_ms_p95)), tr("at most for 95 of 100")),
         Figure(tr("{n} GB", n=_number(price.gb_month)), tr("a month, always on")),
         Figure(tr("{n} MB", n=_number(price.mb_hour)), tr("an hour")),
     )

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import (
     QDialog,
     QFrame,
     QGridLayout,
+    QLabel,
     QMessageBox,
     QPushButton,
     QScrollArea,
@@ -31,6 +32,7 @@ from app.widgets.qr_code import QrCode
 
 _ASK_AFTER_MS = 150
 _QR_PX = 196
+_COLUMN_PX = 248
 _SHOWN_MEMBERS = 200
 
 
@@ -60,7 +62,6 @@ class SecureRoom(QDialog):
         self.yes = button(tr("Switch on"), self.accept, "primary")
         self.yes.setEnabled(False)
         no = button(tr("Cancel"), self.reject)
-        no.setDefault(True)
         layout = column(label(tr("High security for {name}", name=name), "section"), self._price(), self._state_box)
         layout.addLayout(column(row(label(tr("Budget"), "cardTitle"), None, self._budget), self.slider, spacing=6))
         layout.addLayout(_two_lists())
@@ -124,9 +125,16 @@ def _two_lists() -> QGridLayout:
     sides = ((tr("What it protects"), messages.SECURE_PROTECTS), (tr("What it does not"), messages.SECURE_DOES_NOT))
     for place, (title, lines) in enumerate(sides):
         grid.setColumnStretch(place, 1)
-        points = [label("• " + tr(line), "small", wrap=True) for line in lines]
+        points = [_fixed(label("• " + tr(line), "small", wrap=True)) for line in lines]
         grid.addLayout(column(label(title, "cardTitle"), *points, None, spacing=6), 0, place)
     return grid
+
+
+def _fixed(point: QLabel) -> QLabel:
+    """As high as its words need at the column's width: a dialog's own layout does not ask wrapped labels for that."""
+    point.ensurePolished()
+    point.setFixedSize(_COLUMN_PX, point.heightForWidth(_COLUMN_PX))
+    return point
 
 
 class SafetyNumber(QDialog):
@@ -142,7 +150,8 @@ class SafetyNumber(QDialog):
         picture = QrCode(view.qr, tr("The safety number as a picture to scan"), side_px=_QR_PX)
         text = column(*digits, label("", "tiny"), *words, None, spacing=4)
         title = label(tr("You and {member}", member=view.member), "section")
-        body = row(picture, spacing=20)
+        body = row(spacing=20)
+        body.addWidget(picture, 0, Qt.AlignmentFlag.AlignTop)
         body.addLayout(text, 1)
         self._copy = button(tr("Copy digits"), lambda: self._copied(" ".join(view.digits)))
         close = button(tr("Close"), self.accept, "primary")
@@ -225,6 +234,7 @@ def confirm_removing(parent: QWidget, member: str, room: str, remove: Callable[[
         )
     )
     yes: QPushButton = box.addButton(tr("Remove"), QMessageBox.ButtonRole.DestructiveRole)
+    yes.setObjectName("danger")
     keep = box.addButton(tr("Keep"), QMessageBox.ButtonRole.RejectRole)
     box.setDefaultButton(keep)
     box.setEscapeButton(keep)

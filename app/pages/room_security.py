@@ -34,7 +34,7 @@ UNDO_S = 10
 
 
 class RoomSecurity(QWidget):
-    """The strip above the conversation; `switch` belongs into the head of the room."""
+    """The strip above the conversation; the button `on` belongs into the head of the room."""
 
     def __init__(self, theme: Theme, link: Link, clock: Callable[[], float]) -> None:
         super().__init__()
@@ -44,8 +44,9 @@ class RoomSecurity(QWidget):
         self._switching_off: dict[str, asyncio.Task[None]] = {}
         self._left_s: dict[str, int] = {}
         self.undo_s = UNDO_S
-        self.switch = button("", self.toggle)
-        self.meter = AnonymityMeter(theme)
+        self.on = button(tr("High security…"), self.ask_for_price)
+        self.off = button(tr("Switch off"), self.switch_off)
+        self.meter = AnonymityMeter(theme, self.off)
         self._undo_text = label("", "bannerText", wrap=True)
         self.undo = button(tr("Undo"), self.keep_on, spoken=tr("Undo: keep high security on"))
         self.undo_bar = QFrame()
@@ -64,10 +65,9 @@ class RoomSecurity(QWidget):
         self._room = room
         if room is None:
             return
-        on = room.meter is not None
-        words = tr("High security: on") if on else tr("High security…")
-        set_text(self.switch, words)
-        self.switch.setAccessibleName(tr("{words} for {name}", words=words, name=room.name))
+        self.on.setVisible(room.meter is None)
+        self.on.setAccessibleName(tr("High security for {name}", name=room.name))
+        self.off.setAccessibleName(tr("Switch off high security for {name}", name=room.name))
         self.meter.show_meter(room.meter)
         self._show_undo()
 
@@ -75,20 +75,22 @@ class RoomSecurity(QWidget):
         room = self._room
         left_s = self._left_s.get(room.room) if room is not None else None
         self.undo_bar.setVisible(left_s is not None)
+        self.off.setVisible(left_s is None)
         if left_s is not None:
             set_text(self._undo_text, tr("High security ends in {n} s. Until then everything stays hidden.", n=left_s))
         self.setVisible(left_s is not None or (room is not None and room.meter is not None))
 
     # The switch
 
-    def toggle(self) -> None:
-        """On: ask for the price and show it. Off: in ten seconds, unless it is undone."""
+    def ask_for_price(self) -> None:
+        """Fetch the price of high security and show it, with the question."""
+        if self._room is not None and self._room.meter is None:
+            self._link.start(self._show_price(self._room))
+
+    def switch_off(self) -> None:
+        """Off in ten seconds, unless it is undone."""
         room = self._room
-        if room is None or room.room in self._switching_off:
-            return
-        if room.meter is None:
-            self._link.start(self._show_price(room))
-        else:
+        if room is not None and room.meter is not None and room.room not in self._switching_off:
             task = self._link.start(self._switch_off(room.room), lambda: self._ended(room.room))
             self._switching_off[room.room] = task
 
@@ -110,7 +112,7 @@ class RoomSecurity(QWidget):
         if price is not None:
             dialog.show_price(price_view(price))
 
-    async def _switch_on(self, room: RoomRow, gb_month: float) -> None:
+    async def _switch_on(self, room: RoomRow, gb_month: float | None) -> None:
         await self._link.ask("room.secure", RoomSecure(room.room, True, gb_month), RoomInfo)
 
     async def _switch_off(self, room: str) -> None:

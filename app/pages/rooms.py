@@ -93,18 +93,18 @@ class RoomsPage(Page):
 
     def _one_room(self) -> QWidget:
         head = row(
-            column(self._name, self._small, spacing=2),
+            self._name,
             None,
-            self.security.switch,
             button(tr("Invite"), self.show_invite),
             button(tr("Members"), self.security.show_members),
             button(tr("Leave"), self.ask_to_leave, "danger"),
         )
+        facts = row(self._small, None, self.security.on)
         self._send = button(tr("Send"), self.send, "primary")
         line = row(spacing=8)
         line.addWidget(self.input, 1)
         line.addWidget(self._send)
-        layout = column(head, self.security, self._no_messages, spacing=10)
+        layout = column(column(head, facts, spacing=6), self.security, self._no_messages, spacing=10)
         layout.addWidget(self.conversation, 1)
         layout.addLayout(line)
         layout.addWidget(self._note)

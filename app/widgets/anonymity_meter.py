@@ -40,9 +40,9 @@ class FigureLabel(QWidget):
 
 
 class AnonymityMeter(QFrame):
-    """See the module. Hidden while there is nothing to say."""
+    """See the module. Hidden while there is nothing to say; `beside` stands at the right of the words."""
 
-    def __init__(self, theme: Theme) -> None:
+    def __init__(self, theme: Theme, beside: QWidget) -> None:
         super().__init__()
         self.setObjectName("strip")
         self._mark = StateMark(theme, _MARK_PX)
@@ -51,6 +51,7 @@ class AnonymityMeter(QFrame):
         self._figures = tuple(FigureLabel() for _ in range(FIGURES))
         head = row(self._mark, spacing=12)
         head.addLayout(column(None, self._word, self._sentence, None, spacing=1), 1)
+        head.addWidget(beside)
         values = row(spacing=16)
         for figure in self._figures:
             values.addWidget(figure, 1)

@@ -24,7 +24,7 @@ async def security_of(desk: Desk) -> RoomSecurity:
 
 
 async def opened(security: RoomSecurity) -> SecureRoom:
-    security.switch.click()
+    security.on.click()
     await until(lambda: any(dialog.isVisible() for dialog in security.findChildren(SecureRoom)))
     return next(dialog for dialog in security.findChildren(SecureRoom) if dialog.isVisible())
 
@@ -55,7 +55,7 @@ def test_high_security_shows_its_price_and_waits_for_a_yes(play: Scenario, tmp_p
             assert engine.prices[-1] == 50.0
             dialog.yes.click()
             await until(lambda: security.meter.word == "Anonymous")
-            assert security.switch.text() == "High security: on"
+            assert not security.on.isVisible()
 
     play(scenario())
 
@@ -90,14 +90,14 @@ def test_switching_off_can_be_taken_back_and_then_happens(play: Scenario, tmp_pa
             security = await security_of(desk)
             (await opened(security)).yes.click()
             await until(lambda: security.meter.isVisible())
-            security.switch.click()
+            security.off.click()
             await until(lambda: security.undo_bar.isVisible())
             assert engine.status.rooms[0].high_security
             security.undo.click()
             await until(lambda: not security.undo_bar.isVisible())
             assert engine.status.rooms[0].high_security
             security.undo_s = 1
-            security.switch.click()
+            security.off.click()
             await until(lambda: not engine.status.rooms[0].high_security)
             await until(lambda: not security.isVisible())
 
