@@ -22,7 +22,7 @@ from railgun_core.wire.records import PeerBody, PeerRole, Record
 STRATA = 3
 DAY_S = 86_400
 KEY_PERIOD_S = 1_800.0
-TRANSIT_S = 5.0  # a packet that leaves now is unwrapped within this time: its key has to live as long
+TRANSIT_S = 15.0  # from looking at a record to the last hop of the answer: so long a key has to live still
 MIN_STANDING = 80.0  # protocol.md 7, "Gates"
 MEAN_DELAY_MS = 220.0
 MAX_DELAYS_MS = 1_840

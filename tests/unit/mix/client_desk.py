@@ -95,6 +95,7 @@ class Desk:
         self.tunnelled: list[TunnelCell] = []
         self.counts: Counter[str] = Counter()
         self.answer: Callable[[bytes], bytes | None] = lambda body: b"ok " + body[:4]
+        self.frames = 0  # on guard links, both ways
         self.sealed = False  # no guard answers anything any more, nobody is told
         self._numbers = itertools.count(1)
         self._events: list[tuple[float, int, Callable[[], None]]] = []
@@ -211,6 +212,7 @@ class Desk:
         decoded = decode_control(frame, 0, len(frame))
         if peer_id is None or self.sealed:
             return
+        self.frames += 1
         if isinstance(decoded, Packet):
             self.seen.append(Seen(self.at.mono_s, frame, peer_id))
             self._through(peer_id, decoded.body)
@@ -230,6 +232,7 @@ class Desk:
 
     def hand(self, link: LinkId, frame: bytes) -> None:
         """The client reads a frame of its guard."""
+        self.frames += 1
         if link in self.guards:
             batch = FrameSplitter().feed(frame)
             assert batch is not None

@@ -10,6 +10,7 @@ import pytest
 from railgun_core.base.errors import MalformedFrame
 from railgun_core.base.ids import DialId, LinkId, PeerId
 from railgun_core.events import Effect
+from railgun_core.mix.cover import FRAME_BYTES, MONTH_S, gb_for
 from railgun_core.mix.parcel import POST_BYTES, ParcelKind
 from railgun_core.wire.frames import PACKET_BYTES, Cell, CellKind, FrameSplitter, Packet, Ping
 from tests.unit.mix.client_desk import Desk
@@ -182,6 +183,17 @@ def test_a_quiet_link_asks_for_a_sign_of_life_before_it_is_closed_for_silence(de
     desk.run(300)
     assert desk.client.guard_link(desk.at) == heard
     assert 5 <= desk.counts["ASK_RECORDS"] - before <= 7  # one in 45 s
+
+
+def test_the_link_costs_what_was_quoted(desk: Desk) -> None:
+    desk.on(rate=0.6, settle_s=10.0)
+    start, frames = desk.at.mono_s, desk.frames
+    while desk.at.mono_s < start + 600:
+        desk.directory = [node.record(desk.at.unix_s) for node in desk.nodes.values()]
+        desk.run(300)
+    gb_month = (desk.frames - frames) * FRAME_BYTES * MONTH_S / (desk.at.mono_s - start) / 1e9
+    assert gb_month == pytest.approx(gb_for(0.6), rel=0.12)
+    assert desk.client.anonymity(desk.at).gb_month == gb_for(0.6)
 
 
 def test_relay_records_come_over_the_guard_until_enough_mixes_are_known(rng: random.Random) -> None:

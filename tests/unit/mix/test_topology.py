@@ -64,8 +64,8 @@ def test_live_mixes_with_a_key_are_found_with_their_load() -> None:
     [
         (NOW_S, NOW_S, True),
         (NOW_S - PERIOD_S, NOW_S, True),  # the last period
-        (NOW_S - PERIOD_S, NOW_S + 890, True),
-        (NOW_S - PERIOD_S, NOW_S + 896, False),  # its key is gone before the packet is there
+        (NOW_S - PERIOD_S, NOW_S + 884, True),
+        (NOW_S - PERIOD_S, NOW_S + 886, False),  # its key is gone before the packet is there
         (NOW_S - 2 * PERIOD_S, NOW_S, False),
     ],
 )
