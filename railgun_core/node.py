@@ -204,6 +204,7 @@ class Node:
             self.mixnet.link_up(event.link, peer_id_of(event.remote_key), now, out)
         elif self.mixnet.client.link_up(event.link, event.dial, now, out):
             self._guard_links.add(event.link)
+            self.rooms.view_changed(now, out)  # there is a way now, and guards are no relays of own rooms
         else:
             self._room_links.add(event.link)
             if not self.rooms.link_up(event.link, event.dial, event.binding, now, out):
@@ -272,7 +273,7 @@ class Node:
         self.mixnet.client.tick(now, out)
 
     def _look_up(self, now: Instant, out: list[Effect]) -> None:
-        """Refresh the view around every tag in use; around this node when there is none.
+        """Refresh the view around every tag in use; around some place when there is none.
 
         Never around the tags of high-security rooms: whoever answers would learn that this device asks for them. Their
         committees come from the lists of relays that guards give.
@@ -280,7 +281,9 @@ class Node:
         size = self.config.committee_size
         wanted = [*self.rooms.targets(), *self.relay.targets()]
         targets = [t for tag, epoch in wanted for t in seat_targets(Tag(tag), epoch, size)]
-        unique = list(dict.fromkeys(targets))[:LOOKUP_MAX_TARGETS] or [self.identity.peer_id[:20]]
+        unique = list(dict.fromkeys(targets))[:LOOKUP_MAX_TARGETS]
+        if not unique:  # a relay's place is public; a client shows no place that stays the same
+            unique = [self.identity.peer_id[:20] if self.config.relays else self._rng.randbytes(20)]
         out.append(Lookup(tuple(unique)))
         settled_s = min(max(self.config.clock.epoch_s / 4, LOOKUP_EVERY_S[0]), LOOKUP_EVERY_S[1])
         every_s = min(settled_s, LOOKUP_AFTER_CHANGE_S * 1.5**self._quiet_lookups)
@@ -315,6 +318,10 @@ class _Carrier:
 
     def guard(self, now: Instant) -> LinkId | None:
         return self._node.mixnet.client.guard_link(now)
+
+    @property
+    def guards(self) -> frozenset[PeerId]:
+        return self._node.mixnet.client.guards
 
     def reaches(self, relay: PeerId, now: Instant) -> bool:
         return self._node.mixnet.client.reaches(relay, now)

@@ -102,7 +102,7 @@ class Engine:
         self.ports: Ports
         self._saver: Saver
         self._dialer: Dialer
-        self._tunnels: Tunnels
+        self._tunnels: Tunnels | None = None
         self._lan: LanDiscovery | None = None
         self._exits = contextlib.AsyncExitStack()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -137,8 +137,7 @@ class Engine:
     async def _open_disk(self) -> None:
         data_dir = open_data_dir(self.config.data_dir)
         self._exits.callback(data_dir.close)
-        bits = self.config.puzzle_bits
-        make = lambda: generate_identity(secrets.token_bytes, puzzle_bits=bits).seed  # noqa: E731
+        make = lambda: self._fresh_identity().seed  # noqa: E731
         seed = await asyncio.to_thread(load_or_create, data_dir.identity_key, make)
         self.store = await SqliteStore.open(data_dir.database)
         self._exits.push_async_callback(self.store.close)
@@ -154,7 +153,9 @@ class Engine:
 
     async def _open_sockets(self) -> None:
         identity = self.node.identity
-        self.dht = Dht(identity, config=self._dht_config(), rng=SystemRandom(), clock=instant, on_notice=self._notice)
+        # Whoever is asked by a quiet client learns an address and a key that nobody meets twice.
+        asker = await asyncio.to_thread(self._fresh_identity) if self.config.quiet else identity
+        self.dht = Dht(asker, config=self._dht_config(), rng=SystemRandom(), clock=instant, on_notice=self._notice)
         self._exits.push_async_callback(self.dht.close)
         settings = await self.store.settings()
         self.ports = await bind_ports(self.config, identity, acceptor=self, dht=self.dht, settings=settings)
@@ -192,7 +193,7 @@ class Engine:
             await self.dht.bootstrap(bootstrap)
         if self._record is not None:
             await self.dht.publish(self._record)
-        if self.config.lan:
+        if self.config.lan and not self.config.quiet:
             from railgun_core.discovery.lan import LanDiscovery  # zeroconf: 4 MB that most peers need not have
 
             self._lan = LanDiscovery(self.node.identity.peer_id, found=self.dht.bootstrap)
@@ -201,6 +202,9 @@ class Engine:
                 await self._lan.start([self._host()], self.ports.dht)
             except EnvironmentFailure as failure:
                 self._notice(failure.code)
+
+    def _fresh_identity(self) -> Identity:
+        return generate_identity(secrets.token_bytes, puzzle_bits=self.config.puzzle_bits)
 
     def _dht_config(self) -> DhtConfig:
         host = self.config.listen.host
@@ -254,7 +258,8 @@ class Engine:
             case Dial():
                 self._spawn(self._dial(effect))
             case TunnelCell():
-                self._tunnels.cell(effect.link, effect.cell)
+                if self._tunnels is not None:
+                    self._tunnels.cell(effect.link, effect.cell)
             case Hangup():
                 link = self.links.get(effect.link)
                 if link is not None:
@@ -310,6 +315,7 @@ class Engine:
         addresses = body.addresses if hasattr(body, "addresses") else ()
         try:
             if effect.via is not None:
+                assert self._tunnels is not None  # there is a guard's link
                 link = await self._tunnels.dial(effect, identity=identity, handler=handler)
             else:
                 link = await self._dialer.dial(effect.record.public_key, addresses, identity=identity, handler=handler)
@@ -322,7 +328,8 @@ class Engine:
         handler.released()
 
     def _link_closed(self, number: LinkId, reason: CloseReason) -> None:
-        self._tunnels.link_closed(number)
+        if self._tunnels is not None:  # a link may come and go while the ports are being bound
+            self._tunnels.link_closed(number)
         self.ledger.link_closed(number)
         self._tell(LinkDown(number, reason.value))
 

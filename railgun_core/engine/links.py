@@ -14,6 +14,8 @@ from railgun_core.base.ids import LinkId, PublicKey
 from railgun_core.transport.link import CloseReason, Link
 from railgun_core.wire.frames import ENVELOPE_HEADER_BYTES, FrameBatch, FrameType
 
+TUNNEL = "tunnel"
+
 
 class LinkTable:
     """All links of one engine, and what went through them."""
@@ -53,9 +55,10 @@ class LinkTable:
         return dict(Counter(link.transport for link in self._links.values()))
 
     def traffic(self) -> tuple[int, int]:
-        """Bytes sent and received since start, ended links included."""
-        up = self._up_bytes + sum(link.bytes_sent for link in self._links.values())
-        down = self._down_bytes + sum(link.bytes_received for link in self._links.values())
+        """Bytes sent and received since start, ended links included. What tunnels carry counts on guards' links."""
+        real = [link for link in self._links.values() if link.transport != TUNNEL]
+        up = self._up_bytes + sum(link.bytes_sent for link in real)
+        down = self._down_bytes + sum(link.bytes_received for link in real)
         return up, down
 
     def _opened(self, number: LinkId, link: Link) -> None:
@@ -79,8 +82,9 @@ class LinkTable:
     def _closed(self, number: LinkId, reason: CloseReason) -> None:
         link = self._links.pop(number, None)
         if link is not None:
-            self._up_bytes += link.bytes_sent
-            self._down_bytes += link.bytes_received
+            if link.transport != TUNNEL:
+                self._up_bytes += link.bytes_sent
+                self._down_bytes += link.bytes_received
             self.closed[reason.value] += 1
             self._on_closed(number, reason)
 

@@ -23,7 +23,8 @@ def node_config(config: Config) -> NodeConfig:
         relays="relay" in config.roles,
         mixnet=MixnetConfig(
             mixes="mix" in config.roles,
-            cover_per_s=rate_for(config.cover_gb_month),
+            # An entry holds records and nothing else: it has nobody's messages to hide.
+            cover_per_s=0.0 if config.roles == ("bootstrap",) else rate_for(config.cover_gb_month),
             secure_per_s=rate_for(config.secure_gb_month),
             guard_all_rooms=config.guards == "all",
         ),

@@ -20,7 +20,6 @@ from railgun_core.rooms.room import Room
 from railgun_core.status import Exposure, Price, Safety
 
 TALK_PER_S = 0.02  # what somebody who writes says on average, with receipts: a thing in fifty seconds
-PATH_MIXES = 3
 
 
 class PrivateEngine(Protocol):
@@ -47,11 +46,9 @@ class Privacy:
         """What high security costs at a budget; None: at the one that is set. Reads only."""
         budget = self._engine.config.secure_gb_month if gb_month is None else gb_month
         cost = price(rate_for(budget), TALK_PER_S)
-        meter = self._engine.node.mixnet.client.anonymity(now)
-        why = ""
-        if meter.mixes < PATH_MIXES:
-            why = f"A message needs {PATH_MIXES} mixes, and {meter.mixes} are known; it would wait."
-        elif cost.p50_ms == float("inf"):
+        client = self._engine.node.mixnet.client
+        why = client.lacks(now)
+        if cost.p50_ms == float("inf"):
             why = "The budget is too small: messages would wait for ever."
         finite = cost.p50_ms != float("inf")
         return Price(
@@ -61,7 +58,7 @@ class Privacy:
             gb_month=round(cost.gb_month, 1),
             mb_hour=round(cost.mb_hour, 1),
             packets_per_s=round(cost.packets_per_s, 3),
-            mixes=meter.mixes,
+            mixes=client.anonymity(now).mixes,
             possible=not why,
             why=why,
         )

@@ -32,7 +32,7 @@ from railgun_core.mix.parcel import POST_BYTES, decode_reply, encode_drop, encod
 from railgun_core.mix.posts import Awaited, Post, ReplyKeys, Then
 from railgun_core.mix.routes import Leg, Routes, end_hop
 from railgun_core.mix.sphinx import SurbKeys, new_packet, new_surb, open_reply, packet_from_surb
-from railgun_core.mix.topology import KEY_PERIOD_S, MixNode
+from railgun_core.mix.topology import KEY_PERIOD_S, STRATA, MixNode
 from railgun_core.status import Anonymity
 from railgun_core.wire.frames import Cell, CellKind, FrameBatch, decode_control
 from railgun_core.wire.records import Record
@@ -143,13 +143,26 @@ class MixClient:
         if post is not None:
             self._drop(post)
 
+    def lacks(self, now: Instant) -> str:
+        """Why no packet can leave now, in one sentence; empty when one can."""
+        self._routes.look(now)
+        guard = None if self._line is None or self._line.link is None else self._routes.end(self._line.peer_id)
+        if len(self._routes.mixes) < STRATA:
+            return f"A message needs {STRATA} mixes, and {len(self._routes.mixes)} are known."
+        if self._on and guard is None:
+            return "No guard can be reached."
+        if guard is not None and self._routes.leg(guard) is None:
+            return "The known mixes do not make a path of three."
+        return ""
+
+    @property
+    def guards(self) -> frozenset[PeerId]:
+        """Everybody who is a guard of this device now."""
+        return frozenset(guard.peer_id for guard in self._guards.guards)
+
     def reaches(self, relay: PeerId, now: Instant) -> bool:
         """Whether a post to this relay could leave now: a guard is there, mixes, and the relay's key."""
-        if self._line is None or self._line.link is None:
-            return False
-        self._routes.look(now)
-        guard, end = self._routes.end(self._line.peer_id), self._routes.end(relay)
-        return guard is not None and end is not None and self._routes.leg(guard, end) is not None
+        return self._on and not self.lacks(now) and self._routes.end(relay) is not None
 
     def guard_link(self, now: Instant) -> LinkId | None:
         """The open guard link, for tunnels; None while there is none."""
