@@ -56,7 +56,8 @@ _ERRORS: dict[str, tuple[str, str]] = {
     "disk-full": ("The disk is full.", "Free some space; nothing that was stored is lost."),
     "port-taken": ("The network port is taken.", "Another relay may be running; stop it or choose another port."),
     "not-possible": ("High security is not possible now.", "Too few mixes or guards are known; try again later."),
-    "no-session": ("There is no safety number yet.", "It appears once that member was heard of."),
+    "room-is-changing": ("Another removal is under way in this room.", "Try again in a moment."),
+    "no-key-yet": ("There is no safety number yet.", "It appears once that member was heard of."),
     "no-such-member": ("That member is not in the room any more.", "Open the list of members again."),
     "already-running": ("A relay is already running on this data folder.", "Use that one."),
 }

@@ -118,8 +118,8 @@ def _meter_figures(now: Anonymity) -> tuple[Figure, ...]:
 def price_view(price: Price) -> PriceView:
     """What stands in the dialog before high security is switched on."""
     shown = (
-        Figure(tr("+{ms}", ms=figures.milliseconds(price.added_ms_p50)), tr("a message, typically")),
-        Figure(tr("+{ms}", ms=figures.milliseconds(price.added_ms_p95)), tr("at most for 95 of 100")),
+        Figure(_added(price.added_ms_p50), tr("a message, typically")),
+        Figure(_added(price.added_ms_p95), tr("at most for 95 of 100")),
         Figure(tr("{n} GB", n=_number(price.gb_month)), tr("a month, always on")),
         Figure(tr("{n} MB", n=_number(price.mb_hour)), tr("an hour")),
     )
@@ -183,6 +183,10 @@ def protection_note(room: RoomStatus) -> str:
 def nearest_budget(gb_month: float) -> int:
     """The place of the slider for a budget."""
     return min(range(len(BUDGETS_GB)), key=lambda place: abs(BUDGETS_GB[place] - gb_month))
+
+
+def _added(ms: float) -> str:
+    return tr("+{ms}", ms=figures.milliseconds(ms)) if ms >= 0 else tr("no end")
 
 
 def _number(value: float) -> str:

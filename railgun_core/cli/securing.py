@@ -160,13 +160,17 @@ def _impossible(found: Price) -> str:
 
 
 def _price_sentence(found: Price) -> str:
-    delay = f"{found.added_ms_p50:,.0f} ms (95 %: {found.added_ms_p95:,.0f} ms)"
+    delay = f"{_delay(found.added_ms_p50)} (95 %: {_delay(found.added_ms_p95)})"
     return f"High security adds {delay} and costs {found.gb_month:,.1f} GB a month, {found.mb_hour:,.1f} MB an hour"
+
+
+def _delay(added_ms: float) -> str:
+    return f"{added_ms:,.0f} ms" if added_ms >= 0 else "without end"
 
 
 def _price_table(found: Price) -> str:
     rows = [
-        ("Added delay", f"p50 {found.added_ms_p50:,.0f} ms, p95 {found.added_ms_p95:,.0f} ms"),
+        ("Added delay", f"p50 {_delay(found.added_ms_p50)}, p95 {_delay(found.added_ms_p95)}"),
         ("Data", f"{found.gb_month:,.1f} GB a month, {found.mb_hour:,.1f} MB an hour, both directions"),
         ("Packets", f"{found.packets_per_s:,.2f} a second, the same whether you write or not"),
         ("Mixes", f"{counted(found.mixes, 'mix', 'mixes')} known"),

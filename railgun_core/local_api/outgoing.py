@@ -10,12 +10,12 @@ import asyncio
 from collections.abc import Callable
 
 from railgun_core.base.errors import EnvironmentFailure, UsageError
-from railgun_core.base.ids import RoomId
 from railgun_core.changes import Delivery
 from railgun_core.engine.engine import Engine
 from railgun_core.events import Effect
 from railgun_core.local_api import messages as m
 from railgun_core.rooms.content import split_message
+from railgun_core.rooms.room import Room
 
 WAITS = {"accepted": Delivery.ACCEPTED, "stored": Delivery.STORED, "delivered": Delivery.DELIVERED}
 
@@ -33,12 +33,13 @@ def check_messages(messages: tuple[bytes, ...], wait: str) -> None:
 
 
 async def hand_over(
-    engine: Engine, room: RoomId, messages: tuple[bytes, ...], *, submit: Submit, wait: str, wait_s: float
+    engine: Engine, room: Room, messages: tuple[bytes, ...], *, submit: Submit, wait: str, wait_s: float
 ) -> m.Sent:
     """Queue, and wait until all have reached `wait` or `wait_s` has passed."""
     effects: list[Effect] = []
+    medium_only = room.secure  # as it is now: the room may change while this waits
     first, last = submit(effects)
-    waiting = engine.waiting.send(room, first, last, WAITS[wait])
+    waiting = engine.waiting.send(room.id, first, last, WAITS[wait])
     try:
         engine.carry_out(effects)
         async with asyncio.timeout(wait_s):
@@ -48,7 +49,8 @@ async def hand_over(
         pass
     finally:
         engine.waiting.forget(waiting)
-    return _sent(messages, first, last, waiting.remaining, wait)
+    parts = [len(split_message(message, 1, 0.0, medium_only=medium_only)) for message in messages]
+    return _sent(parts, first, last, waiting.remaining, wait)
 
 
 async def _made_durable(engine: Engine) -> None:
@@ -59,30 +61,29 @@ async def _made_durable(engine: Engine) -> None:
         raise EnvironmentFailure(f"{failure.detail} {rest}", code=failure.code) from None
 
 
-def _sent(messages: tuple[bytes, ...], first: int, last: int, remaining: set[int], wait: str) -> m.Sent:
+def _sent(parts: list[int], first: int, last: int, remaining: set[int], wait: str) -> m.Sent:
     runs: list[tuple[int, int]] = []
     for seq in sorted(remaining):
         if runs and runs[-1][1] == seq - 1:
             runs[-1] = (runs[-1][0], seq)
         else:
             runs.append((seq, seq))
-    reached = len(messages) if not remaining else _reached(messages, first, remaining)
+    reached = len(parts) if not remaining else _reached(parts, first, remaining)
     return m.Sent(
-        lines=len(messages),
+        lines=len(parts),
         reached=reached,
         wait=wait,
         first_seq=first,
         last_seq=last,
-        waiting=len(messages) - reached,
+        waiting=len(parts) - reached,
         missing=tuple(runs),
     )
 
 
-def _reached(messages: tuple[bytes, ...], first: int, remaining: set[int]) -> int:
+def _reached(parts: list[int], first: int, remaining: set[int]) -> int:
     """How many messages are there whole: a long one has several items, and counts when all of them are."""
     reached = 0
-    for message in messages:
-        after = first + len(split_message(message, first, 0.0))
-        reached += remaining.isdisjoint(range(first, after))
-        first = after
+    for count in parts:
+        reached += remaining.isdisjoint(range(first, first + count))
+        first += count
     return reached

@@ -3,8 +3,9 @@
 The engine lies below this package and cannot import it: it fits the port by its shape alone, and answers with values
 of railgun_core/status.py. Rooms and members are resolved by the verbs, so the port only gets ids that exist in this
 node, and `remove` and `safety` never get this person itself. Whatever changes something is durable when it returns.
-A refusal is a UsageError with one sentence: no session with that member yet (code `no-session`), high security asked
-for where it cannot be (`not-possible`).
+A refusal is a UsageError with one sentence: no key of that member was heard yet (code `no-key-yet`), the room is
+changing just now (`room-is-changing`), high security asked for where it cannot be (`not-possible`). A delay that is
+not finite is -1 in a Price.
 """
 
 from __future__ import annotations

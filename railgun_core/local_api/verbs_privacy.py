@@ -74,7 +74,7 @@ class PrivacyVerbs:
         self._check_disk()
         return await hand_over(
             self._engine,
-            room.id,
+            room,
             args.messages,
             submit=lambda effects: self._privacy.send_opaque(room.id, args.messages, instant(), effects),
             wait=args.wait,

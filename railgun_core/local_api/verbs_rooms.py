@@ -137,7 +137,7 @@ class RoomVerbs:
         node = self._engine.node
         return await hand_over(
             self._engine,
-            room.id,
+            room,
             args.lines,
             submit=lambda effects: node.rooms.submit(room, args.lines, instant(), effects),
             wait=args.wait,
