@@ -9,7 +9,7 @@ from railgun_core.base.clock import Instant
 from railgun_core.base.errors import MalformedFrame
 from railgun_core.base.ids import LinkId
 from railgun_core.events import Effect, Send
-from railgun_core.rooms import publish, receive, sync
+from railgun_core.rooms import publish, receive, removal, sync
 from railgun_core.rooms.lane import Lane
 from railgun_core.rooms.room import Room, RoomContext
 from railgun_core.rooms.session import Phase, RelaySession
@@ -95,10 +95,15 @@ def frames(
     return records, ended
 
 
-def greet(room: Room, context: RoomContext, lane: Lane, now: Instant) -> None:
+def greet(room: Room, context: RoomContext, lane: Lane, now: Instant, out: list[Effect]) -> None:
     """Once an epoch has begun and a relay is open: say soon where this member stands."""
-    if not lane.greeted and lane.rotation.state is not DutyState.PREPARING:
-        lane.greeted = True
+    if lane.greeted or lane.rotation.state is DutyState.PREPARING:
+        return
+    lane.greeted = True
+    former = room.lineage.former_of(lane)
+    if former is not None:
+        removal.greet(room, context, former, lane, now, out)
+    else:
         sync.plan_sync(room, context, now, within_s=0.06 if room.joining else 0.5)
 
 
@@ -160,7 +165,7 @@ def _opened(
         assert session.link is not None
         out.append(Send(session.link, (Pull(lane.handle, 0).encode(),)))
     reslice(lane, out, joining=room.joining)
-    greet(room, context, lane, now)
+    greet(room, context, lane, now, out)
     publish.pump(room, context, now, out)
 
 

@@ -43,11 +43,11 @@ class Lane:
         """Whether its committee still serves."""
         return self.rotation.state is not DutyState.RETIRED
 
-    def appoint(self, committee: Committee) -> bool:
-        """Take a committee; whether it differs from the one before."""
+    def appoint(self, committee: Committee, *, without: frozenset[PeerId] = frozenset()) -> bool:
+        """Take a committee; whether it differs from the one before. Relays in `without` are not used by this member."""
         before = self.committee
         self.committee = committee
-        self.order = self._rendezvous(committee)
+        self.order = tuple(peer_id for peer_id in self._rendezvous(committee) if peer_id not in without)
         return before is None or (before.members, before.standbys) != (committee.members, committee.standbys)
 
     def _rendezvous(self, committee: Committee) -> tuple[PeerId, ...]:

@@ -12,9 +12,11 @@ from railgun_core.changes import Item, SecretPut
 from railgun_core.events import Effect, Save
 from railgun_core.ratchet.pairwise import FIRST
 from railgun_core.ratchet.sealed import Unopenable, Why
+from railgun_core.rooms import removal
 from railgun_core.rooms.content import Form, Kind, Letter, Letters, SentItem, are_authentic, decode_plain, open_opaque
 from railgun_core.rooms.inbox import Inbox
 from railgun_core.rooms.keyring import bound
+from railgun_core.rooms.lane import Lane
 from railgun_core.rooms.room import Room, RoomContext
 from railgun_core.rooms.sync import inbox_of, plan_sync
 
@@ -35,18 +37,23 @@ def item(room: Room, context: RoomContext, inbox: Inbox, sent: SentItem, now: In
 
 
 def letters(
-    room: Room, context: RoomContext, content: Letters, now: Instant, out: list[Effect]
+    room: Room, context: RoomContext, lane: Lane, content: Letters, now: Instant, out: list[Effect]
 ) -> list[tuple[Inbox, list[Item]]]:
     """Read the letter that is for this member; the items that can be handed on because of it."""
     mine = next((entry for entry in content.entries if entry.member == room.me), None)
-    if mine is None or content.author == room.me or not are_authentic(content):
+    author = content.author
+    if mine is None or author == room.me or not are_authentic(content):
         return []
-    inbox = inbox_of(room, content.author, now)
+    # Who was removed may have removed somebody at the same moment: only the lineage can tell whose word counts.
+    if room.ignores(author, lane) and not (content.kind is Kind.REROOT and author in room.inboxes):
+        return []
+    inbox = inbox_of(room, author, now)
     if inbox is None:
         return []
-    if content.kind is Kind.KEYS:
-        return _keys(room, context, inbox, content, mine, now, out)
-    return []
+    if content.kind is Kind.REROOT:
+        removal.received(room, context, inbox, content, mine, now, out)
+        return []
+    return _keys(room, context, inbox, content, mine, now, out)
 
 
 def _open(room: Room, sent: SentItem) -> Item:

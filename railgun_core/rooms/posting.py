@@ -51,10 +51,12 @@ def pump(room: Room, context: RoomContext, now: Instant, out: list[Effect]) -> N
         context.wake("pump", room.id, now.mono_s + RETRY_S)
 
 
-def say(room: Room, context: RoomContext, content: bytes, now: Instant, out: list[Effect]) -> bool:
-    """Post content that nobody waits for (syncs, letters); whether there was a way."""
+def say(
+    room: Room, context: RoomContext, content: bytes, now: Instant, out: list[Effect], *, lane: Lane | None = None
+) -> bool:
+    """Post content that nobody waits for (syncs, letters), in one lane if it is named; whether there was a way."""
     msg_id = MsgId(context.rng.randbytes(16))
-    lane = posting_lane(room)
+    lane = lane or posting_lane(room)
     relay = None if lane is None else _relay(lane, context, now)
     if lane is None or relay is None:
         return False
@@ -116,7 +118,8 @@ def _relay(lane: Lane, context: RoomContext, now: Instant) -> PeerId | None:
     """A relay of the committee that packets can reach, drawn evenly; the standbys only when no seat can be used."""
     assert lane.committee is not None
     for choice in (lane.committee.members, tuple(holder.peer_id for holder in lane.committee.standbys)):
-        usable = [p for p in choice if lane.may_use(p, now.mono_s) and context.carrier.reaches(p, now)]
+        listed = [p for p in choice if p in lane.order and lane.may_use(p, now.mono_s)]
+        usable = [p for p in listed if context.carrier.reaches(p, now)]
         if usable:
             return usable[context.rng.randrange(0, len(usable))]
     return None

@@ -13,7 +13,7 @@ from railgun_core.base.errors import MalformedFrame
 from railgun_core.base.ids import MsgId
 from railgun_core.changes import Item, ItemsAdd
 from railgun_core.events import Effect, Grew, Measured, Save, Send
-from railgun_core.rooms import keying, opening
+from railgun_core.rooms import keying, opening, removal
 from railgun_core.rooms.content import SentItem, Sync, decode_content
 from railgun_core.rooms.inbox import Inbox
 from railgun_core.rooms.lane import Lane
@@ -71,13 +71,18 @@ def envelopes(
         if len(lane.seen) < MAX_SEEN:
             lane.seen.add(msg_id)
         if isinstance(decoded, SentItem):
+            if room.ignores(decoded.sender, lane):
+                continue
             if not _item(room, context, decoded, ready, now, out):
                 lane.seen.discard(msg_id)  # dropped for want of room: it is asked for again
         elif isinstance(decoded, Sync):
-            for inbox, items in received_sync(room, context, lane, decoded, now, out):
+            news = received_sync(room, context, lane, decoded, now, out)
+            for inbox, items in news:
                 _collect(ready, inbox, items)
+            if news:
+                removal.heard(room, context, lane, news[0][0], now, out)
         else:
-            for inbox, items in opening.letters(room, context, decoded, now, out):
+            for inbox, items in opening.letters(room, context, lane, decoded, now, out):
                 _collect(ready, inbox, items)
     keep(room, context, ready.values(), now, out)
     assert session.link is not None
@@ -140,6 +145,8 @@ def close_gaps(room: Room, context: RoomContext, now: Instant, out: list[Effect]
     """Ask for missing items by name, each time another relay; when that does not help, ask their sender."""
     again = False
     for inbox in room.inboxes.values():
+        if inbox.member in room.lineage.removed:
+            continue
         if now.mono_s - inbox.asked_s < GAP_AFTER_S:
             again = again or bool(inbox.missing(1))
             continue

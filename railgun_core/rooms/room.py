@@ -17,6 +17,7 @@ from railgun_core.events import Effect, Save
 from railgun_core.rooms.inbox import Inbox
 from railgun_core.rooms.keyring import Keyring
 from railgun_core.rooms.lane import Lane
+from railgun_core.rooms.lineage import Lineage
 from railgun_core.rooms.outbox import Outbox
 from railgun_core.status import DutyState
 
@@ -34,6 +35,10 @@ class Carrier(Protocol):
 
     def guard(self, now: Instant) -> LinkId | None:
         """An open link to a guard, for a dial through it; None while there is none."""
+
+    @property
+    def guards(self) -> frozenset[PeerId]:
+        """The guards of this device: they know its address, so its rooms do not use them as relays."""
 
     def reaches(self, relay: PeerId, now: Instant) -> bool:
         """Whether a post to this relay can be made now."""
@@ -68,13 +73,19 @@ class RoomContext:
 class Room:
     """One room: who is in it, what was sent and received, and its lanes through the live epochs."""
 
-    def __init__(self, put: RoomPut, ring: Keyring, *, next_seq: int, first_kept: int) -> None:
+    def __init__(
+        self, put: RoomPut, ring: Keyring, *, next_seq: int, first_kept: int, lineage: Lineage | None = None
+    ) -> None:
         self.put = put
         self.id = put.room
         self.me: MemberId = ring.my_id
         self.join_tries = 0
         self.inboxes: dict[MemberId, Inbox] = {}
         self.ring = ring
+        self.lineage = lineage or Lineage.of(put.root)
+        self.moving = False  # a new root waits for its save
+        self.told_removed = False
+        self.to_remove: list[MemberId] = []  # removed here before another removal undid it
         self.outbox = Outbox(put.room, next_seq=next_seq, first_kept=first_kept)
         self.lanes: dict[int, Lane] = {}
         self.nudges = 0
@@ -128,6 +139,17 @@ class Room:
     def members(self) -> int:
         """How many people are in the room, oneself included."""
         return 1 + len(self.others)
+
+    def ignores(self, member: MemberId, lane: Lane) -> bool:
+        """Whether nothing of a member is taken: it was removed, or enters by a root that is no longer the room's."""
+        if member in self.lineage.removed:
+            return True
+        return member not in self.inboxes and self.lineage.former_of(lane) is not None
+
+    def every_lane(self) -> list[Lane]:
+        """The lanes of the present root and of former ones."""
+        formers = self.lineage.formers
+        return [*self.lanes.values(), *(lane for former in formers for lane in former.lanes.values())]
 
     def lanes_by_use(self) -> list[Lane]:
         """Live lanes with an open session: the serving one first, then the one in overlap, then the next."""

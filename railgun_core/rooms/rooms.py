@@ -18,14 +18,17 @@ from railgun_core.base.timers import Timers
 from railgun_core.changes import CommitteePut, Item, ItemsAdd, Membership, RoomPut, StoredRoom
 from railgun_core.committee.epoch import EpochClock
 from railgun_core.committee.rotation import Rotation
+from railgun_core.committee.selection import Committee
 from railgun_core.committee.view import RelayView
 from railgun_core.events import Effect, Hangup, Save, SaveSoon
-from railgun_core.rooms import attend, keying, posting, publish, receive, saying, sync
+from railgun_core.ratchet.safety import SafetyNumber, safety_number
+from railgun_core.rooms import attend, keying, posting, publish, receive, removal, saying, sync
 from railgun_core.rooms.content import Mood, split_message
 from railgun_core.rooms.epoch_keys import epoch_keys, room_id_of
 from railgun_core.rooms.inbox import Inbox
 from railgun_core.rooms.keyring import Keyring
 from railgun_core.rooms.lane import Lane
+from railgun_core.rooms.lineage import Lineage
 from railgun_core.rooms.room import AWAIT_S, Carrier, Room, RoomContext, Timer, save
 from railgun_core.rooms.session import RelaySession
 from railgun_core.wire.frames import FrameBatch
@@ -62,7 +65,7 @@ class Rooms:
     def create(self, name: str, root: bytes, now: Instant, out: list[Effect], *, joining: bool) -> Room:
         """A new room, or one that is joined by its root. UsageError when this device is in it already."""
         room_id = room_id_of(root)
-        known = self.rooms.get(room_id)
+        known = self.rooms.get(room_id) or next((r for r in self.rooms.values() if r.put.root == root), None)
         if known is not None:
             raise UsageError(f"you are in this room already, as {known.put.name}", code="already-joined")
         seed = self.context.rng.randbytes(SEED_BYTES)
@@ -81,7 +84,8 @@ class Rooms:
                 continue
             seed, top_seq = saved.room.member_seed, saved.next_seq - 1
             ring = Keyring.restore(seed, saved.secrets, now.unix_s, top_seq=top_seq)
-            room = Room(saved.room, ring, next_seq=saved.next_seq, first_kept=saved.first_kept)
+            lineage = Lineage.restore(saved.room.root, saved.secrets)
+            room = Room(saved.room, ring, next_seq=saved.next_seq, first_kept=saved.first_kept, lineage=lineage)
             for member in saved.members:
                 inbox = Inbox(member.member, baseline=member.baseline, have=member.have, since_s=now.unix_s)
                 inbox.membership, inbox.heard_s = member.membership, member.heard_s
@@ -98,7 +102,7 @@ class Rooms:
         """Say goodbye and close every session of a room; the conversation stays until it is forgotten."""
         sync.send_sync(room, self.context, now, out, Mood.LEAVING)
         save(self.context, (room.become(Membership.LEFT),), out)
-        for lane in list(room.lanes.values()):
+        for lane in room.every_lane():
             self._close_lane(room, lane, out)
         del self.rooms[room.id]
 
@@ -112,18 +116,33 @@ class Rooms:
             return
         room.put = replace(room.put, secure=on)
         save(self.context, (room.put,), out)
-        for lane in list(room.lanes.values()):
+        for lane in room.every_lane():
             self._close_lane(room, lane, out)
-            publish.lane_retired(room, lane)
         self._enter(room, now, out)
         sync.plan_sync(room, self.context, now)
 
-    def submit(self, room: Room, bodies: Iterable[bytes], now: Instant, out: list[Effect]) -> tuple[int, int]:
-        """Queue messages: durable first, then sent. The first and last sequence they got."""
+    def remove(self, room: Room, member: MemberId, now: Instant, out: list[Effect]) -> None:
+        """Leave a member out: those who stay get a new root. UsageError when it is not there."""
+        removal.remove(room, self.context, member, now, out)
+
+    def safety(self, room: Room, member: MemberId) -> SafetyNumber:
+        """What this person and a member compare. UsageError while the member's key has not been heard."""
+        key = room.ring.fellow(member).key if member in room.inboxes else b""
+        if not key:
+            raise UsageError("nothing was heard of that member yet: try again when it is there", code="no-key-yet")
+        return safety_number(room.ring.me.public_key, key)
+
+    def submit(
+        self, room: Room, bodies: Iterable[bytes], now: Instant, out: list[Effect], *, opaque: bool = False
+    ) -> tuple[int, int]:
+        """Queue messages: durable first, then sent. The first and last sequence they got.
+
+        `opaque`: the bodies are ciphertext of the caller's own; they are signed here and not encrypted again.
+        """
         items: list[Item] = []
         first = room.outbox.next_seq
         for body in bodies:
-            items += split_message(body, first + len(items), now.unix_s)
+            items += split_message(body, first + len(items), now.unix_s, opaque=opaque, medium_only=room.secure)
         room.outbox.next_seq = first + len(items)
 
         def saved(then: Instant, effects: list[Effect]) -> None:
@@ -181,13 +200,13 @@ class Rooms:
     def view_changed(self, now: Instant, out: list[Effect]) -> None:
         """New relays are known: appoint the committees of live lanes again."""
         for room in self.rooms.values():
-            for lane in room.lanes.values():
+            for lane in room.every_lane():
                 self._appoint(room, lane, now, out)
 
     def targets(self) -> list[tuple[bytes, int]]:
         """Tags and epochs whose committees should be looked up in the DHT: never those of guarded rooms."""
         rooms = [room for room in self.rooms.values() if not self._is_guarded(room)]
-        return [(lane.keys.tag, lane.epoch) for room in rooms for lane in room.lanes.values()]
+        return [(lane.keys.tag, lane.epoch) for room in rooms for lane in room.every_lane()]
 
     def dummy(self, now: Instant) -> tuple[PeerId, bytes] | None:
         """A cover post for one of the high-security rooms: the relay and the body; None while there is none."""
@@ -234,26 +253,26 @@ class Rooms:
             case "lanes":
                 self._enter(room, now, out)
             case _:
-                lane = room.lanes.get(epoch)
-                if lane is not None:
-                    self._attend(room, lane, now, out)
+                for lane in room.every_lane():
+                    if lane.epoch == epoch:
+                        self._attend(room, lane, now, out)
 
     def _enter(self, room: Room, now: Instant, out: list[Effect]) -> None:
         """Open lanes for the live epochs, move the others on, and come back at the next turn."""
         clock = self.context.clock
-        for epoch in clock.live_epochs(now.unix_s):
-            if epoch not in room.lanes:
-                keys = epoch_keys(room.put.root, epoch)
-                pseudonym = Identity(self.context.rng.randbytes(SEED_BYTES))
-                room.lanes[epoch] = lane = Lane(keys, pseudonym, Rotation(epoch, clock))
-                self._appoint(room, lane, now, out)
-        for lane in list(room.lanes.values()):
+        if not room.moving:
+            for former in removal.tidy(room, self.context, now, out):
+                for lane in list(former.lanes.values()):
+                    self._end_lane(room, lane, out)
+        if room.moving:  # its root is being changed: this is called again when it has been
+            return
+        self._open_lanes(room, now, out)
+        for lane in room.every_lane():
             lane.rotation.advance(now.unix_s)
             if not lane.is_live:
                 self._close_lane(room, lane, out)
-                publish.lane_retired(room, lane)
             elif lane.open_sessions():
-                attend.greet(room, self.context, lane, now)
+                attend.greet(room, self.context, lane, now, out)
         keying.tidy(room, self.context, now, out)
         room.outbox.give_up_before(clock.epoch_at(now.unix_s - AWAIT_S))
         sync.settle(room, now, out)
@@ -265,10 +284,20 @@ class Rooms:
         starts = any(abs(clock.prepare_s(max(room.lanes) + 1) - turn) < 1e-6 for turn in turns if turn == min(turns))
         self.timers.set(("lanes", room.id, 0), now.mono_s + in_s + (jitter_s if starts else 0.0))
 
+    def _open_lanes(self, room: Room, now: Instant, out: list[Effect]) -> None:
+        """A lane for every live epoch of the room's root, and of the roots it had that are still listened to."""
+        roots = [(room.put.root, room.lanes), *((former.root, former.lanes) for former in room.lineage.formers)]
+        for epoch in self.context.clock.live_epochs(now.unix_s):
+            for root, lanes in roots:
+                if epoch not in lanes:
+                    pseudonym = Identity(self.context.rng.randbytes(SEED_BYTES))
+                    lane = lanes[epoch] = Lane(epoch_keys(root, epoch), pseudonym, Rotation(epoch, self.context.clock))
+                    self._appoint(room, lane, now, out)
+
     def _appoint(self, room: Room, lane: Lane, now: Instant, out: list[Effect]) -> None:
         context = self.context
         committee = context.view.committee(lane.keys.tag, lane.epoch, size=context.committee_size, clock=context.clock)
-        if lane.appoint(committee) and committee.seats:
+        if lane.appoint(committee, without=self._shunned(room, committee)) and committee.seats:
             evidence = CommitteePut(
                 room=room.id,
                 tag=lane.keys.tag,
@@ -314,7 +343,14 @@ class Rooms:
             publish.pump(room, self.context, now, out)
 
     def _close_lane(self, room: Room, lane: Lane, out: list[Effect]) -> None:
-        room.lanes.pop(lane.epoch, None)
+        for lanes in (room.lanes, *(former.lanes for former in room.lineage.formers)):
+            if lanes.get(lane.epoch) is lane:
+                del lanes[lane.epoch]
+        self._end_lane(room, lane, out)
+
+    def _end_lane(self, room: Room, lane: Lane, out: list[Effect]) -> None:
+        """Hang up; what a committee did not store before it went is placed again."""
+        publish.lane_retired(room, lane)
         for session in lane.sessions.values():
             self._dials.pop(session.dial, None)
             if session.link is not None:
@@ -326,14 +362,25 @@ class Rooms:
         self.timers.set_earlier(("ping", room.id, 0), now.mono_s + attend.PING_EVERY_S)
 
     def _ping(self, room: Room, now: Instant, out: list[Effect]) -> None:
-        for lane in list(room.lanes.values()):
+        for lane in room.every_lane():
             for session in attend.ping(lane, now, out):
                 if session.link is not None:
                     self._links.pop(session.link, None)
                     out.append(Hangup(session.link))
                 self._lost((room, lane, session), now, out)
-        if any(lane.sessions for lane in room.lanes.values()):
+        if any(lane.sessions for lane in room.every_lane()):
             self._ping_soon(room, now)
+
+    def _shunned(self, room: Room, committee: Committee) -> frozenset[PeerId]:
+        """The relays of a committee that this member does not use: its guards, which know its address.
+
+        A high-security room rather waits than use one; an ordinary room behind guards does when there is nobody else.
+        """
+        if not self._is_guarded(room):
+            return frozenset()
+        guards = self.context.carrier.guards
+        others = set(committee.members) - guards
+        return guards if room.secure or others else frozenset()
 
     def _is_guarded(self, room: Room) -> bool:
         return room.secure or self.context.carrier.all_rooms

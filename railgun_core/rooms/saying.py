@@ -34,6 +34,18 @@ def say(room: Room, context: RoomContext, content: bytes, now: Instant, out: lis
     return True
 
 
+def say_in(room: Room, context: RoomContext, lane: Lane, content: bytes, now: Instant, out: list[Effect]) -> bool:
+    """Send content through one lane; whether it has begun and has a way."""
+    if lane.rotation.state is DutyState.PREPARING:
+        return False
+    if room.secure:
+        return posting.say(room, context, content, now, out, lane=lane)
+    if not lane.open_sessions():
+        return False
+    say_through(lane, context, content, MsgId(context.rng.randbytes(16)), now, out)
+    return True
+
+
 def elder_of(room: Room, lane: Lane) -> Lane | None:
     """The lane before, while it is in overlap beside this one and has a way."""
     if lane.rotation.state is not DutyState.SERVING:

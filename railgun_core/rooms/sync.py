@@ -96,7 +96,12 @@ def received_sync(
     room: Room, context: RoomContext, lane: Lane, sync: Sync, now: Instant, out: list[Effect]
 ) -> list[tuple[Inbox, list[Item]]]:
     """Take in another member's news; the items that can be handed on because of it."""
-    if sync.author == room.me or sync.first > sync.last + 1 or not is_authentic(sync, lane.keys.tag):
+    if (
+        sync.author == room.me
+        or room.ignores(sync.author, lane)
+        or sync.first > sync.last + 1
+        or not is_authentic(sync, lane.keys.tag)
+    ):
         return []
     author = inbox_of(room, sync.author, now)
     if author is None:
