@@ -1,4 +1,4 @@
-"""The system libraries of Qt and, for the tests, the programs they start (an X server, a tray, two brokers).
+"""The system libraries of Qt and, for the tests, the programs they start (an X server, a tray, two brokers, Node).
 
 What is missing is found by asking the dynamic loader and the search path, not the package manager, so the answer is
 true on every Linux. Only apt is used to install, and only as root or with a sudo that asks nothing; otherwise the one
@@ -56,6 +56,7 @@ TEST_PROGRAMS: Mapping[str, str] = {
     "fc-list": "fontconfig",
     "mosquitto": "mosquitto",
     "nats-server": "nats-server",
+    "node": "nodejs",
 }
 
 SERVICES = ("mosquitto", "nats-server")
