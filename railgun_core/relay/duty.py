@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from railgun_core.base.clock import Instant
 from railgun_core.base.ids import LinkId, MsgId, PeerId, Tag, handle_of
-from railgun_core.changes import DutyPut
+from railgun_core.changes import CommitteePut, DutyPut
 from railgun_core.committee.rotation import Rotation
 from railgun_core.committee.selection import Committee
 from railgun_core.events import Effect, Send
@@ -137,6 +137,11 @@ class Duty:
         """The frames among `ids` that are held, IDS_PER_WANT at most."""
         found = (self.spool.frame(msg_id) for msg_id in ids)
         return list(itertools.islice((frame for frame in found if frame is not None), IDS_PER_WANT))
+
+    def evidence(self, records: tuple[bytes, ...], *, epoch_s: int, now: Instant) -> CommitteePut:
+        """The row for the inspector: the records that the committee was drawn from."""
+        committee = self.committee
+        return CommitteePut(None, self.tag, self.epoch, epoch_s, now.unix_s, committee.size, records)
 
     def put(self, until_s: float) -> DutyPut:
         """The row for the store."""

@@ -336,15 +336,7 @@ class Relay:
         return duty
 
     def _evidence(self, duty: Duty, now: Instant) -> CommitteePut:
-        return CommitteePut(
-            room=None,
-            tag=duty.tag,
-            epoch=duty.epoch,
-            epoch_s=self._clock.epoch_s,
-            computed_s=now.unix_s,
-            size=self._size,
-            records=self._view.evidence(duty.committee),
-        )
+        return duty.evidence(self._view.evidence(duty.committee), epoch_s=self._clock.epoch_s, now=now)
 
     # ------------------------------------------------------------ fellow relays
 
