@@ -123,7 +123,7 @@ class Node:
         out: list[Effect] = []
         self.relay.restore(stored.replay)
         self.mixnet.start(stored, now, out, serves=self.config.relays)
-        self.rooms.restore(stored.rooms, now, out)
+        self.rooms.restore(stored.rooms, now, out, restored_backup=stored.restored_backup)
         self.review_cover(now, out)
         self._timers.set("lookup", now.mono_s)
         self._timers.set("expire", now.mono_s + EXPIRE_EVERY_S)

@@ -167,6 +167,8 @@ def _begin(room: Room, context: RoomContext, now: Instant, out: list[Effect], sa
 
     def saved(later: Instant, effects: list[Effect]) -> None:
         ring.beginning = False
+        if room.ring is not ring:  # another member by now
+            return
         _install(room, context, fresh, later)
         for content in contents:
             say(room, context, content, later, effects)

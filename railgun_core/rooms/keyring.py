@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from railgun_core.base.errors import MalformedFrame
-from railgun_core.base.hashing import hkdf_expand, label_bytes
+from railgun_core.base.hashing import hkdf_expand, label_bytes, u64
 from railgun_core.base.ids import MemberId, RoomId
 from railgun_core.base.keys import Identity
 from railgun_core.changes import SecretPut
@@ -78,6 +78,7 @@ class Keyring:
         self.own: Generation | None = None
         self.past: list[Generation] = []
         self.last_generation = last_generation
+        self.stream_first = 1  # the sequence with which this member began
         self.top_seq = top_seq  # the highest own item that was ever encrypted, or may have been
         self.beginning = False
         self.introduce = True  # the next sync carries the bundle
@@ -100,10 +101,13 @@ class Keyring:
         rows = {secret.name: secret.value for secret in secrets if secret.value is not None}
         value = rows.get("account", b"")
         try:
-            account, last = Account.restore(value[4:], pickle_key_of(seed)), Reader(value).u32()
+            reader = Reader(value)
+            last, first = reader.u32(), reader.u64()
+            account = Account.restore(reader.rest(), pickle_key_of(seed))
         except MalformedFrame:
             return cls.create(seed, now_s, top_seq=top_seq)
         ring = cls(seed, account, last, top_seq)
+        ring.stream_first = first
         for name, row in rows.items():
             kind, _, member = name.partition("/")
             try:
@@ -133,7 +137,8 @@ class Keyring:
 
     def account_put(self, room: RoomId) -> SecretPut:
         """The account and the number of the newest own generation."""
-        return SecretPut(room, "account", u32(self.last_generation) + self.account.dump())
+        head = u32(self.last_generation) + u64(self.stream_first)
+        return SecretPut(room, "account", head + self.account.dump())
 
     def member_put(self, room: RoomId, member: MemberId) -> SecretPut:
         """The sessions with a member."""

@@ -66,6 +66,20 @@ class Outbox:
                 last = min(span.last, first + BACKLOG_AT_ONCE - 1)
                 self.backlog.append(OutboxRange(first, last, span.delivery, span.epoch))
 
+    @property
+    def first_open(self) -> int:
+        """The oldest item that not everybody has confirmed; the next one when there is none."""
+        held = [*self.stored, *self.placed, *self.queued, *(span.first for span in self.backlog)]
+        return min(held, default=self.next_seq)
+
+    def begin_again(self, first: int) -> None:
+        """A new stream from `first` on: everything in it goes out, whatever was known of the one before."""
+        for held in (self.queue, self.queued, self.placed, self.stored, self.resent, self.backlog):
+            held.clear()
+        self.first_kept, self._confirmed = first, first - 1
+        for at in range(first, self.next_seq, BACKLOG_AT_ONCE):
+            self.backlog.append(OutboxRange(at, min(self.last_seq, at + BACKLOG_AT_ONCE - 1), Delivery.QUEUED, 0))
+
     def next_backlog(self) -> OutboxRange | None:
         """The next range to read back, while the queue is short and nothing is being read."""
         if self.fetching or len(self.queue) >= BACKLOG_AT_ONCE or not self.backlog:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from railgun_core.base.clock import Instant
 from railgun_core.base.errors import MalformedFrame
 from railgun_core.base.ids import MsgId
-from railgun_core.changes import Item, ItemsAdd
+from railgun_core.changes import Item, ItemsAdd, Membership
 from railgun_core.events import Effect, Grew, Measured, Save, Send
 from railgun_core.rooms import keying, opening, removal
 from railgun_core.rooms.content import SentItem, Sync, decode_content
@@ -145,8 +145,9 @@ def close_gaps(room: Room, context: RoomContext, now: Instant, out: list[Effect]
     """Ask for missing items by name, each time another relay; when that does not help, ask their sender."""
     again = False
     for inbox in room.inboxes.values():
-        if inbox.member in room.lineage.removed:
-            continue
+        gone_s = now.unix_s - inbox.left_s if inbox.membership is Membership.LEFT else 0.0
+        if inbox.member in room.lineage.removed or gone_s > context.echo_s:
+            continue  # nobody can say it any more
         if now.mono_s - inbox.asked_s < GAP_AFTER_S:
             again = again or bool(inbox.missing(1))
             continue

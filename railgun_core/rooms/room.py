@@ -82,14 +82,25 @@ class Room:
         self.join_tries = 0
         self.inboxes: dict[MemberId, Inbox] = {}
         self.ring = ring
+        self.renewed = False  # it took a new member key since the start
+        self.former_key = b""
+        self.former_ids: set[MemberId] = set()  # this person, under the keys of before
+        self.farewells = 0  # of the former key, still to be said
         self.lineage = lineage or Lineage.of(put.root)
         self.moving = False  # a new root waits for its save
         self.told_removed = False
         self.to_remove: list[MemberId] = []  # removed here before another removal undid it
-        self.outbox = Outbox(put.room, next_seq=next_seq, first_kept=first_kept)
+        self.outbox = Outbox(put.room, next_seq=next_seq, first_kept=max(first_kept, ring.stream_first))
         self.lanes: dict[int, Lane] = {}
         self.nudges = 0
         self.synced_s = float("-inf")
+
+    def enter_with(self, ring: Keyring) -> None:
+        """Be another member from now on. What others confirmed was of the stream before."""
+        self.former_ids.add(self.me)
+        self.ring, self.me, self.renewed = ring, ring.my_id, True
+        for inbox in self.inboxes.values():
+            inbox.confirmed, inbox.claim = 0, -1
 
     @property
     def joining(self) -> bool:
@@ -141,8 +152,8 @@ class Room:
         return 1 + len(self.others)
 
     def ignores(self, member: MemberId, lane: Lane) -> bool:
-        """Whether nothing of a member is taken: it was removed, or enters by a root that is no longer the room's."""
-        if member in self.lineage.removed:
+        """Whether nothing of a member is taken: removed, entering by a root of before, or oneself with a former key."""
+        if member in self.lineage.removed or member in self.former_ids:
             return True
         return member not in self.inboxes and self.lineage.former_of(lane) is not None
 

@@ -15,14 +15,24 @@ from railgun_core.base.ids import DialId, LinkId, MemberId, PeerId, RoomId
 from railgun_core.base.keys import SEED_BYTES, Identity
 from railgun_core.base.rng import Rng
 from railgun_core.base.timers import Timers
-from railgun_core.changes import CommitteePut, Item, ItemsAdd, Membership, RoomPut, StoredRoom
+from railgun_core.changes import (
+    RESTORED_BACKUP,
+    Change,
+    CommitteePut,
+    Item,
+    ItemsAdd,
+    Membership,
+    RoomPut,
+    SettingPut,
+    StoredRoom,
+)
 from railgun_core.committee.epoch import EpochClock
 from railgun_core.committee.rotation import Rotation
 from railgun_core.committee.selection import Committee
 from railgun_core.committee.view import RelayView
-from railgun_core.events import Effect, Hangup, Save, SaveSoon
+from railgun_core.events import Effect, Hangup, Noticed, Save, SaveSoon
 from railgun_core.ratchet.safety import SafetyNumber, safety_number
-from railgun_core.rooms import attend, keying, posting, publish, receive, removal, saying, sync
+from railgun_core.rooms import attend, device, keying, posting, publish, receive, removal, saying, sync
 from railgun_core.rooms.content import Mood, split_message
 from railgun_core.rooms.epoch_keys import epoch_keys, room_id_of
 from railgun_core.rooms.inbox import Inbox
@@ -77,8 +87,11 @@ class Rooms:
         self._enter(room, now, out)
         return room
 
-    def restore(self, stored: Iterable[StoredRoom], now: Instant, out: list[Effect]) -> None:
-        """Take the rooms of before a restart up again."""
+    def restore(
+        self, stored: Iterable[StoredRoom], now: Instant, out: list[Effect], *, restored_backup: bool = False
+    ) -> None:
+        """Take the rooms of before a restart up again; as a new member of each when the store is an older one."""
+        renewed: list[Change] = [SettingPut(RESTORED_BACKUP, None)] if restored_backup else []
         for saved in stored:
             if saved.room.membership is Membership.LEFT:
                 continue
@@ -93,7 +106,14 @@ class Rooms:
                 ring.fellow(member.member).key = member.key
                 room.inboxes[member.member] = inbox
             room.outbox.restore(saved.outbox)
+            device.restore(room, saved)
+            if restored_backup:
+                renewed += device.renew(room, self.context, now)
             self.rooms[room.id] = room
+        if renewed:
+            out.append(Save(self.context.when_saved(lambda then, effects: None), tuple(renewed)))
+            out.append(Noticed("new-device-key"))
+        for room in self.rooms.values():
             if room.outbox.stored:
                 self.context.wake("nudge", room.id, now.mono_s + NUDGE_AFTER_RESTART_S)
             self._enter(room, now, out)

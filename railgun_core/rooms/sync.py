@@ -11,7 +11,7 @@ from railgun_core.base.clock import Instant
 from railgun_core.base.ids import MemberId
 from railgun_core.changes import Delivery, Item, Membership
 from railgun_core.events import Effect, FetchItems, Noticed, Welcomed
-from railgun_core.rooms import keying, saying
+from railgun_core.rooms import device, keying, saying
 from railgun_core.rooms.content import Entry, Mood, Sync, encode_sync, is_authentic, signed_sync
 from railgun_core.rooms.inbox import Inbox
 from railgun_core.rooms.lane import Lane
@@ -53,6 +53,9 @@ def send_sync(room: Room, context: RoomContext, now: Instant, out: list[Effect],
         room.join_tries += 1
         context.wake("sync", room.id, now.mono_s + wait_s)
     lane = saying.speaking_lane(room)
+    goodbye = None if lane is None else device.farewell(room, context, lane, out)
+    if goodbye is not None:
+        saying.say(room, context, goodbye, now, out)
     if lane is not None and saying.say(room, context, _content(room, lane, mood), now, out):
         room.synced_s = now.mono_s
         room.ring.introduce = False
@@ -113,6 +116,8 @@ def received_sync(
     author.last = max(author.last, sync.last)
     ready = [(author, _place_author(room, author, sync))]
     _membership(room, context, author, sync, newcomer=newcomer, now=now, out=out)
+    if any(entry.member == room.me and entry.have > room.outbox.last_seq for entry in sync.entries):
+        device.overtaken(room, context, now, out)
     confirmed = _take_entries(room, context, sync, ready, now)
     if confirmed is not None:
         _confirmed(room, author, confirmed, now, out)
@@ -132,7 +137,7 @@ def received_sync(
 def inbox_of(room: Room, member: MemberId, now: Instant) -> Inbox | None:
     """The inbox of a member; a new one does not know its baseline yet. None when the room is full of members."""
     known = room.inboxes.get(member)
-    if known is None and len(room.inboxes) < MAX_MEMBERS:
+    if known is None and member not in room.former_ids and len(room.inboxes) < MAX_MEMBERS:
         known = room.inboxes[member] = Inbox(member, baseline=None, since_s=now.unix_s)
         room.ring.introduce = True
     return known
@@ -183,6 +188,7 @@ def _membership(
             author.confirmed = room.outbox.last_seq
         save(context, (room.member_put(author),), out)
         code = "member-left" if author.membership is Membership.LEFT else "member-joined"
+        code = "member-new-key" if sync.successor else code
         out.append(Noticed(code))
     if sync.mood is Mood.JOINING and not room.joining:
         plan_sync(room, context, now, within_s=0.4)

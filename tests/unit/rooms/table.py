@@ -126,6 +126,8 @@ class NoCarrier:
     def guard(self, now: Instant) -> LinkId | None:
         return None
 
+    guards = frozenset[PeerId]()
+
     def reaches(self, relay: PeerId, now: Instant) -> bool:
         return False
 
