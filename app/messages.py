@@ -70,6 +70,8 @@ _NOTICES: dict[str, str] = {
     "database-repaired": "The database was damaged and has been repaired.",
     "member-joined": "A member joined one of your rooms.",
     "member-left": "A member left one of your rooms.",
+    "member-removed": "A member was removed from one of your rooms.",
+    "you-were-removed": "You were removed from one of your rooms: nothing new arrives there.",
     "new-device-key": (
         "The data was put back from an older copy, so this device took new keys. Compare safety numbers again."
     ),
@@ -98,10 +100,12 @@ CALLER_NOTE = "Another program encrypts this room's messages itself; they pass t
 SECURE_PROTECTS = (
     "Relays of the room never see your internet address.",
     "Nobody who watches one link can tell when you write, or whether you write at all.",
-    "To link you with the room, somebody has to watch all mixes on a path, or much of the network for long.",
+    "What you send goes through three mixes, each time others: to link it with you, somebody has to watch them all, or "
+    "much of the network for long.",
 )
 SECURE_DOES_NOT = (
     "It does not hide that you use this program: your guards see your address, all the time.",
+    "Your guard and a relay of the room that work together can tell that you read the room, though not what you write.",
     "It does not hide you from the room's members, and it does not help if your computer is taken over.",
     "Members who write without it are not hidden. Typing marks and reactions are not sent.",
 )

@@ -9,6 +9,7 @@ import asyncio
 from contextlib import aclosing
 
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QStackedWidget, QWidget
 
 from app import messages
@@ -38,6 +39,7 @@ from railgun_core.local_api.messages import (
 _NEWEST = 300
 _TICKS_EVERY_S = 1.0
 _SEND_WAIT_S = 5.0
+_LIST_PX, _NARROW_LIST_PX, _NARROW_PX = 264, 204, 780
 
 
 class RoomsPage(Page):
@@ -77,11 +79,11 @@ class RoomsPage(Page):
             button(tr("New room"), self.ask_for_name, "primary"),
             button(tr("Join by link"), self.ask_for_link),
         )
-        left = card(column(self._no_rooms, self.list, self._waiting, buttons))
-        left.setFixedWidth(264)
+        self._left = card(column(self._no_rooms, self.list, self._waiting, buttons))
+        self._left.setFixedWidth(_LIST_PX)
         sides = QHBoxLayout()
         sides.setSpacing(GAP)
-        sides.addWidget(left)
+        sides.addWidget(self._left)
         sides.addWidget(self._sides, 1)
         self.body.addWidget(label(tr("Rooms"), "pageTitle"))
         self.body.addLayout(sides, 1)
@@ -111,6 +113,11 @@ class RoomsPage(Page):
         return card(layout)
 
     # What is shown
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """In a narrow window the list gives way to the conversation."""
+        super().resizeEvent(event)
+        self._left.setFixedWidth(_NARROW_LIST_PX if self.width() < _NARROW_PX else _LIST_PX)
 
     def show_seen(self, seen: Seen, now_s: float) -> None:
         """The list of rooms and the head of the chosen one."""

@@ -6,6 +6,7 @@ Colour only repeats what the shape says. It is one strip, so that it can stay ab
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
 
 from app.present_privacy import Figure, MeterView
@@ -15,6 +16,8 @@ from app.widgets.state_mark import StateMark
 
 FIGURES = 5
 _MARK_PX = 40
+_NARROW_PX = 430
+_LEFT_OUT = (2, 3)  # figures that a narrow strip leaves to `railgun status`
 
 
 class FigureLabel(QWidget):
@@ -78,3 +81,9 @@ class AnonymityMeter(QFrame):
         set_text(self._sentence, view.sentence)
         for part, figure in zip(self._figures, view.figures, strict=True):
             part.show_figure(figure)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """In a narrow window fewer figures, so that words are not cut."""
+        super().resizeEvent(event)
+        for place in _LEFT_OUT:
+            self._figures[place].setVisible(self.width() >= _NARROW_PX)

@@ -341,7 +341,7 @@ class FakeEngine:
             "guard",
             3,
             ("Your internet address, and that 3 links were open for 9 h 12 min.",),
-            ("Which relays you reach through it.", "Whether a packet holds words or nothing."),
+            ("The rooms that you read through it.", "Whether a packet holds words or nothing."),
             {"links": 3},
         )
         return Exposure(day_s, (direct, guard))
