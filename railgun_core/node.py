@@ -23,6 +23,7 @@ from railgun_core.base.timers import Timers
 from railgun_core.changes import StoredState
 from railgun_core.committee.epoch import EpochClock
 from railgun_core.committee.selection import seat_targets
+from railgun_core.committee.trust import NoTrust, Trust
 from railgun_core.committee.view import RelayView
 from railgun_core.events import (
     Dial,
@@ -74,7 +75,7 @@ class NodeConfig:
 class Node:
     """One peer: a relay and a mix for others, and a member of its own rooms."""
 
-    def __init__(self, identity: Identity, config: NodeConfig, rng: Rng) -> None:
+    def __init__(self, identity: Identity, config: NodeConfig, rng: Rng, *, trust: Trust | None = None) -> None:
         self.identity = identity
         self.config = config
         self._rng = rng
@@ -86,6 +87,7 @@ class Node:
         self._room_links: set[LinkId] = set()
         self._timers: Timers[str] = Timers()
         self._quiet_lookups = 0
+        self.trust: Trust = trust or NoTrust()
         self.view = RelayView(by_port=config.by_port, puzzle_bits=config.puzzle_bits)
         self.mixnet = Mixnet(
             identity.peer_id,
@@ -97,6 +99,7 @@ class Node:
             dial_guard=lambda peer_id, seed, out: self._dial_as_pseudonym(peer_id, seed, None, out),
             when_saved=self._when_saved,
             posted=self._posted,
+            standing=self.trust.standing,
             dummy=lambda now: self.rooms.dummy(now),
         )
         self.relay = Relay(
@@ -116,6 +119,7 @@ class Node:
             dial=self._dial_as_pseudonym,
             when_saved=self._when_saved,
             carrier=_Carrier(self),
+            trust=self.trust,
         )
 
     def start(self, stored: StoredState, now: Instant) -> list[Effect]:

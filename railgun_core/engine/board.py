@@ -192,6 +192,7 @@ class Board:
             notices=tuple(reversed(self._notices.values())),
             anonymity=node.mixnet.client.anonymity(now),
             mix=node.mixnet.mix.status(now),
+            trust=node.trust.status,
         )
 
     def _state(self, node: Node, duties: tuple[DutyStatus, ...], contacts: int) -> tuple[State, str]:

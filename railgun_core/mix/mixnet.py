@@ -60,6 +60,7 @@ class Mixnet:
         dial_guard: Callable[[PeerId, bytes, list[Effect]], DialId],
         when_saved: Callable[[Then], int],
         posted: Posted,
+        standing: Callable[[PeerId], float | None],
         dummy: Callable[[Instant], tuple[PeerId, bytes] | None],
     ) -> None:
         self._records = records
@@ -82,7 +83,9 @@ class Mixnet:
             deliver=self.gateway.deliver,
             mixes=self._mixes,
         )
-        self.client = MixClient(rng=rng, by_port=by_port, records=records, dial=dial_guard, own=own, dummy=dummy)
+        self.client = MixClient(
+            rng=rng, by_port=by_port, records=records, dial=dial_guard, own=own, standing=standing, dummy=dummy
+        )
 
     def start(self, stored: StoredState, now: Instant, out: list[Effect], *, serves: bool) -> None:
         """Take up what was before a restart. `serves`: this node opens packets for others."""

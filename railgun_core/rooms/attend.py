@@ -40,17 +40,25 @@ SUSPECT_AFTER_S = 3.0  # protocol.md 9
 OPEN_WITHIN_S = 5.0
 
 
-def link_up(lane: Lane, session: RelaySession, link: LinkId, binding: bytes, now: Instant, out: list[Effect]) -> None:
+def link_up(
+    context: RoomContext,
+    lane: Lane,
+    session: RelaySession,
+    link: LinkId,
+    binding: bytes,
+    now: Instant,
+    out: list[Effect],
+) -> None:
     """The dialled link is there: ask for a session, signed with the room's epoch key over this very link."""
     session.link = link
     session.binding = binding
     session.phase = Phase.OPENING
     session.heard_s = now.mono_s
     session.slice = _slice_for(lane)
-    out.append(Send(link, (_open(lane, session).encode(),)))
+    out.append(Send(link, (_open(context, lane, session).encode(),)))
 
 
-def reslice(lane: Lane, out: list[Effect], *, joining: bool) -> None:
+def reslice(context: RoomContext, lane: Lane, out: list[Effect], *, joining: bool) -> None:
     """Ask the best relay to push and the next to announce, after sessions came or went.
 
     A relay that takes over also says what it holds: what its predecessor pushed last may not have arrived.
@@ -58,7 +66,7 @@ def reslice(lane: Lane, out: list[Effect], *, joining: bool) -> None:
     for session, slice_ in lane.wanted_slices():
         session.slice = slice_
         assert session.link is not None
-        frames = [_open(lane, session).encode()]
+        frames = [_open(context, lane, session).encode()]
         if slice_ is not Slice.QUIET and not joining:
             frames.append(Pull(lane.handle, 0).encode())
         out.append(Send(session.link, frames))
@@ -164,7 +172,7 @@ def _opened(
     if session.slice is not Slice.QUIET and not room.joining:
         assert session.link is not None
         out.append(Send(session.link, (Pull(lane.handle, 0).encode(),)))
-    reslice(lane, out, joining=room.joining)
+    reslice(context, lane, out, joining=room.joining)
     greet(room, context, lane, now, out)
     publish.pump(room, context, now, out)
 
@@ -175,10 +183,11 @@ def _slice_for(lane: Lane) -> Slice:
     return next((s for s in (Slice.PUSH, Slice.ANNOUNCE) if s not in taken), Slice.QUIET)
 
 
-def _open(lane: Lane, session: RelaySession) -> Open:
+def _open(context: RoomContext, lane: Lane, session: RelaySession) -> Open:
     draft = Open(lane.keys.tag, lane.epoch, Role.MEMBER, session.slice, b"")
     message = session.binding + draft.epoch.to_bytes(8, "big") + bytes((draft.role,))
-    return Open(draft.tag, draft.epoch, draft.role, draft.slice, lane.keys.sign.sign("open", message))
+    signature, token = lane.keys.sign.sign("open", message), context.trust.token(session.peer_id)
+    return Open(draft.tag, draft.epoch, draft.role, draft.slice, signature, token)
 
 
 def _records(frame: Misdirected) -> tuple[Record, ...]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from railgun_core.base.errors import MalformedFrame
 from railgun_core.base.hashing import u64
-from railgun_core.base.ids import MemberId, PublicKey, Tag
+from railgun_core.base.ids import MemberId, MsgId, PublicKey, Tag
 from railgun_core.base.keys import SIGNATURE_BYTES, Identity, verify
 from railgun_core.changes import Item, Membership
 from railgun_core.ratchet.account import Bundle
@@ -28,6 +28,8 @@ GROUP_OVERHEAD_BYTES = 1 + 3 + 4 + 8 + 64 + 16  # version, index, length, MAC, s
 _SYNC_BYTES = 1 + 32 + 1 + 1 + 8 + 8 + 2 + SIGNATURE_BYTES
 _ENTRY_BYTES = 8 + 1 + 8 + 4
 MAX_PARTS = 256
+_PIECE_BYTES = 1 + 16 + 2 + 2
+MAX_PIECES = 32  # a large envelope's content is 17
 MAX_BUNDLE_BYTES = 32 + 32 + 1 + 16 * 32
 MAX_MEMBERS = (SizeClass.LARGE.capacity - _SYNC_BYTES - MAX_BUNDLE_BYTES) // _ENTRY_BYTES
 _LETTERS_BYTES = 1 + 32 + 32 + 4 + 2 + SIGNATURE_BYTES
@@ -40,6 +42,7 @@ class Kind(enum.IntEnum):
     SYNC = 2
     KEYS = 3
     REROOT = 4
+    PIECE = 5
 
 
 class Form(enum.IntEnum):
@@ -127,7 +130,17 @@ class Letters:
         return member_id_of(self.key)
 
 
-Content = SentItem | Sync | Letters
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of content that is too large for its room's envelopes. `whole` names the content."""
+
+    whole: MsgId
+    index: int
+    count: int
+    body: bytes = field(repr=False)
+
+
+Content = SentItem | Sync | Letters | Piece
 
 # ---------------------------------------------------------------- items
 
@@ -228,6 +241,11 @@ def split_letters(letters: Sequence[Letter]) -> list[tuple[Letter, ...]]:
     return runs
 
 
+def encode_piece(piece: Piece) -> bytes:
+    """A piece as envelope content."""
+    return bytes((Kind.PIECE,)) + piece.whole + u16(piece.index) + u16(piece.count) + piece.body
+
+
 # ---------------------------------------------------------------- reading
 
 
@@ -240,6 +258,8 @@ def decode_content(content: bytes) -> Content:
             return _decode_item(reader)
         if kind == Kind.SYNC:
             return _decode_sync(reader)
+        if kind == Kind.PIECE:
+            return _decode_piece(reader)
         return _decode_letters(Kind(kind), reader)
     except ValueError:  # no member of an enum
         raise MalformedFrame("content") from None
@@ -279,6 +299,13 @@ def _decode_letters(kind: Kind, reader: Reader) -> Letters:
     return Letters(kind, key, identity, number, entries, signature)
 
 
+def _decode_piece(reader: Reader) -> Piece:
+    piece = Piece(MsgId(reader.take(16)), reader.u16(), reader.u16(), reader.rest())
+    if not piece.index < piece.count <= MAX_PIECES or not piece.body:
+        raise MalformedFrame("piece")
+    return piece
+
+
 # ---------------------------------------------------------------- sizes
 
 
@@ -294,12 +321,21 @@ def body_room(size: SizeClass) -> int:
     return size.capacity - ITEM_HEADER_BYTES - GROUP_OVERHEAD_BYTES - PLAIN_HEADER_BYTES
 
 
+def piece_room(size: SizeClass) -> int:
+    """The bytes of content that fit one piece."""
+    return size.capacity - _PIECE_BYTES
+
+
 def split_message(
     body: bytes, first_seq: int, at_s: float, *, opaque: bool = False, medium_only: bool = False
 ) -> tuple[Item, ...]:
-    """A message as items: one medium envelope when it fits, else large ones; only medium ones when asked."""
+    """A message as items: one medium envelope when it fits, else large ones.
+
+    `medium_only`: medium ones where 256 are enough.
+    """
     if len(body) <= body_room(SizeClass.MEDIUM):
         return (Item(first_seq, 0, 1, body, at_s, opaque=opaque),)
-    step = body_room(SizeClass.MEDIUM if medium_only else SizeClass.LARGE)
+    medium, large = body_room(SizeClass.MEDIUM), body_room(SizeClass.LARGE)
+    step = medium if medium_only and len(body) <= MAX_PARTS * medium else large
     pieces: Sequence[bytes] = [body[at : at + step] for at in range(0, len(body), step)]
     return tuple(Item(first_seq + n, n, len(pieces), piece, at_s, opaque=opaque) for n, piece in enumerate(pieces))

@@ -12,7 +12,7 @@ from railgun_core.base.errors import MalformedFrame
 from railgun_core.base.ids import MsgId, PeerId
 from railgun_core.changes import Delivery, Item
 from railgun_core.events import Effect, FetchItems
-from railgun_core.rooms import keying
+from railgun_core.rooms import keying, pieces
 from railgun_core.rooms.lane import Lane
 from railgun_core.rooms.progress import report
 from railgun_core.rooms.room import Room, RoomContext
@@ -60,8 +60,9 @@ def say(
     relay = None if lane is None else _relay(lane, context, now)
     if lane is None or relay is None:
         return False
-    post = post_of(lane, content, msg_id, context)
-    return context.carrier.post(post.encode(), relay, lambda reply, then, effects: None, now, out)
+    posts = [post_of(lane, piece, name, context) for name, piece in pieces.cut(content, msg_id)]
+    sent = [context.carrier.post(one.encode(), relay, lambda reply, then, effects: None, now, out) for one in posts]
+    return all(sent)
 
 
 def dummy(room: Room, context: RoomContext, now: Instant) -> tuple[PeerId, bytes] | None:
@@ -76,13 +77,19 @@ def dummy(room: Room, context: RoomContext, now: Instant) -> tuple[PeerId, bytes
 def _post_item(
     room: Room, context: RoomContext, lane: Lane, relay: PeerId, item: Item, now: Instant, out: list[Effect]
 ) -> bool:
-    def answered(reply: bytes | None, then: Instant, effects: list[Effect]) -> None:
-        _answered(room, context, lane, relay, item.seq, reply, then, effects)
-
     sealed = keying.sealed(room, item)
     msg_id = lane.keys.msg_id(room.me, item.seq, sealed.generation)
-    post = post_of(lane, sealed.content, msg_id, context)
-    return context.carrier.post(post.encode(), relay, answered, now, out)
+    posts = [post_of(lane, piece, name, context) for name, piece in pieces.cut(sealed.content, msg_id)]
+    stored = 0
+
+    def answered(reply: bytes | None, then: Instant, effects: list[Effect]) -> None:
+        nonlocal stored
+        answer = _decoded(reply)
+        stored += answer is not None and answer.status is PostStatus.STORED
+        if answer is None or answer.status is not PostStatus.STORED or stored == len(posts):
+            _answered(room, context, lane, relay, item.seq, reply, then, effects)
+
+    return all([context.carrier.post(one.encode(), relay, answered, now, out) for one in posts])
 
 
 def _answered(

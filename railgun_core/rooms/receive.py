@@ -14,7 +14,7 @@ from railgun_core.base.ids import MsgId
 from railgun_core.changes import Item, ItemsAdd, Membership
 from railgun_core.events import Effect, Grew, Measured, Save, Send
 from railgun_core.rooms import keying, opening, removal
-from railgun_core.rooms.content import SentItem, Sync, decode_content
+from railgun_core.rooms.content import Content, Letters, Piece, SentItem, Sync, decode_content
 from railgun_core.rooms.inbox import Inbox
 from railgun_core.rooms.lane import Lane
 from railgun_core.rooms.room import Room, RoomContext
@@ -65,11 +65,13 @@ def envelopes(
             continue
         try:
             content = open_envelope(batch.data[start + ENVELOPE_HEADER_BYTES : stop], lane.keys.seal)
-            decoded = decode_content(content)
+            decoded = _whole(room, decode_content(content))
         except MalformedFrame:
             continue  # not sealed by a member: whoever sent it, the relay only carried it
         if len(lane.seen) < MAX_SEEN:
             lane.seen.add(msg_id)
+        if decoded is None:
+            continue
         if isinstance(decoded, SentItem):
             if room.ignores(decoded.sender, lane):
                 continue
@@ -174,6 +176,17 @@ def close_gaps(room: Room, context: RoomContext, now: Instant, out: list[Effect]
             again = again or bool(session.wanted or session.lacking)
     if again:
         context.wake("gaps", room.id, now.mono_s + GAP_EVERY_S)
+
+
+def _whole(room: Room, content: Content) -> SentItem | Sync | Letters | None:
+    """The content, put together if it came in pieces; None while some are lacking. MalformedFrame as in decoding."""
+    if not isinstance(content, Piece):
+        return content
+    joined = room.puzzle.add(content)
+    found = None if joined is None else decode_content(joined)
+    if isinstance(found, Piece):
+        raise MalformedFrame("piece")
+    return found
 
 
 def _names(room: Room, lane: Lane, inbox: Inbox, missing: Iterable[int]) -> tuple[MsgId, ...]:

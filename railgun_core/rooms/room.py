@@ -12,6 +12,7 @@ from railgun_core.base.rng import Rng
 from railgun_core.base.timers import Timers
 from railgun_core.changes import MemberPut, Membership, RoomPut, SecretPut
 from railgun_core.committee.epoch import EpochClock
+from railgun_core.committee.trust import Trust
 from railgun_core.committee.view import RelayView
 from railgun_core.events import Effect, Save
 from railgun_core.rooms.inbox import Inbox
@@ -19,6 +20,7 @@ from railgun_core.rooms.keyring import Keyring
 from railgun_core.rooms.lane import Lane
 from railgun_core.rooms.lineage import Lineage
 from railgun_core.rooms.outbox import Outbox
+from railgun_core.rooms.pieces import Puzzle
 from railgun_core.status import DutyState
 
 Timer = tuple[str, RoomId, int]
@@ -59,6 +61,7 @@ class RoomContext:
     timers: Timers[Timer]
     when_saved: Callable[[Callable[[Instant, list[Effect]], None]], int]
     carrier: Carrier
+    trust: Trust
 
     @property
     def echo_s(self) -> float:
@@ -81,6 +84,7 @@ class Room:
         self.me: MemberId = ring.my_id
         self.join_tries = 0
         self.inboxes: dict[MemberId, Inbox] = {}
+        self.puzzle = Puzzle()
         self.ring = ring
         self.renewed = False  # it took a new member key since the start
         self.former_key = b""

@@ -29,6 +29,7 @@ from railgun_core.changes import (
 from railgun_core.committee.epoch import EpochClock
 from railgun_core.committee.rotation import Rotation
 from railgun_core.committee.selection import Committee
+from railgun_core.committee.trust import Trust
 from railgun_core.committee.view import RelayView
 from railgun_core.events import Effect, Hangup, Noticed, Save, SaveSoon
 from railgun_core.ratchet.safety import SafetyNumber, safety_number
@@ -62,13 +63,14 @@ class Rooms:
         dial: Callable[[PeerId, bytes, LinkId | None, list[Effect]], DialId],
         when_saved: Callable[[Callable[[Instant, list[Effect]], None]], int],
         carrier: Carrier,
+        trust: Trust,
     ) -> None:
         self.rooms: dict[RoomId, Room] = {}
         self.timers: Timers[Timer] = Timers()
         self._dial = dial
         self._dials: dict[DialId, Place] = {}
         self._links: dict[LinkId, Place] = {}
-        self.context = RoomContext(view, clock, committee_size, rng, self.timers, when_saved, carrier)
+        self.context = RoomContext(view, clock, committee_size, rng, self.timers, when_saved, carrier, trust)
 
     # ------------------------------------------------------------ what a person does
 
@@ -185,7 +187,7 @@ class Rooms:
             out.append(Hangup(link))
             return True
         self._links[link] = place
-        attend.link_up(lane, session, link, binding, now, out)
+        attend.link_up(self.context, lane, session, link, binding, now, out)
         self._ping_soon(room, now)
         return True
 
@@ -358,7 +360,7 @@ class Rooms:
         lane.failed(session.peer_id, now.mono_s)
         publish.session_lost(room, session)
         if lane.is_live and room.id in self.rooms:
-            attend.reslice(lane, out, joining=room.joining)
+            attend.reslice(self.context, lane, out, joining=room.joining)
             self._attend(room, lane, now, out)
             publish.pump(room, self.context, now, out)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from railgun_core.base.ids import DialId, LinkId
+from railgun_core.base.ids import DialId, LinkId, PeerId
 from railgun_core.base.keys import Identity
 from railgun_core.changes import SecretPut, StoredState
+from railgun_core.committee.trust import Trust
 from railgun_core.events import (
     Dial,
     DialFailed,
@@ -25,6 +26,7 @@ from railgun_core.events import (
 )
 from railgun_core.node import LOOKUP_AFTER_CHANGE_S, Node, NodeConfig
 from railgun_core.relay.duty import RelayLimits
+from railgun_core.status import Trust as TrustStatus
 from railgun_core.wire.frames import Ping, Pong
 from tests.unit.relay.desk import CLOCK, OWN, RECORDS, SIZE, START, batch_of
 
@@ -32,9 +34,9 @@ ROOT = b"a root of thirty-two bytes: node"
 NOW = START.after(120)
 
 
-def node_of(*, relays: bool = True, seed: int = 1) -> Node:
+def node_of(*, relays: bool = True, seed: int = 1, trust: Trust | None = None) -> Node:
     config = NodeConfig(CLOCK, SIZE, by_port=False, puzzle_bits=0, limits=RelayLimits(), relays=relays)
-    node = Node(OWN, config, random.Random(seed))
+    node = Node(OWN, config, random.Random(seed), trust=trust)
     node.start(StoredState((), ()), NOW)
     return node
 
@@ -158,3 +160,49 @@ def test_the_same_seed_and_events_give_the_same_effects() -> None:
 
     assert story(1) == story(1)
     assert story(1) != story(2)
+
+
+class OneTrusted:
+    """Knows one good relay, and spends a token with each."""
+
+    status = TrustStatus(standing="test", tokens="test")
+
+    def __init__(self) -> None:
+        self.asked: list[PeerId] = []
+
+    def standing(self, relay: PeerId) -> float | None:
+        return None
+
+    def token(self, relay: PeerId) -> bytes:
+        self.asked.append(relay)
+        return b"token for " + relay[:4]
+
+
+def test_a_session_is_opened_with_the_token_that_the_port_gives() -> None:
+    trust = OneTrusted()
+    node = node_of(trust=trust)
+    node.handle(RelaysFound(tuple(RECORDS)), NOW)
+    dial = dialled(node)[0]
+    up = LinkUp(LinkId(4), dial.record.public_key, b"binding", dial.dial)
+    sent = b"".join(b"".join(effect.chunks) for effect in node.handle(up, NOW) if isinstance(effect, Send))
+    assert trust.asked == [dial.record.peer_id]
+    assert b"token for " + dial.record.peer_id[:4] in sent
+
+
+def test_a_client_asks_the_entry_around_no_place_that_could_name_it() -> None:
+    node = node_of(relays=False)
+    (lookup,) = only(node.handle(Tick(), NOW), Lookup)
+    assert isinstance(lookup, Lookup)
+    assert OWN.peer_id[:20] not in lookup.targets
+
+
+def test_the_committees_of_high_security_rooms_are_never_looked_up() -> None:
+    node = node_of()
+    node.handle(RelaysFound(tuple(RECORDS)), NOW)
+    out: list[Effect] = []
+    room = node.rooms.create("r", ROOT, NOW, out, joining=False)
+    node.rooms.secure(room, NOW, out, on=True)
+    (lookup,) = only(node.handle(Tick(), NOW), Lookup)
+    assert isinstance(lookup, Lookup)
+    assert lookup.targets == (OWN.peer_id[:20],)
+    assert not [effect for effect in out[-50:] if isinstance(effect, Dial) and effect.seed and effect.via is None][3:]

@@ -14,6 +14,7 @@ from railgun_core.base.hashing import tagged_hash
 from railgun_core.base.ids import DialId, LinkId, MemberId, MsgId, PeerId, handle_of
 from railgun_core.base.keys import Identity
 from railgun_core.changes import Delivery, Item, Membership
+from railgun_core.committee.trust import NoTrust
 from railgun_core.events import Effect, FetchItems, Hangup, Moved, Noticed, Save, SaveSoon, Send
 from railgun_core.ratchet.group import OutboundGroup
 from railgun_core.rooms.content import (
@@ -164,6 +165,7 @@ class Table:
             dial=self._dial,
             when_saved=self._when_saved,
             carrier=NoCarrier(),
+            trust=NoTrust(),
         )
 
     @property
