@@ -22,6 +22,7 @@ QScrollArea, #scrolled {{ background: {bg}; border: none; }}
 #banner {{ background: {warn_soft}; border: 1px solid {warn}; border-radius: 8px; }}
 #bannerText {{ color: {text}; }}
 #strip {{ background: {sunken}; border: 1px solid {line}; border-radius: 8px; }}
+#alarm {{ background: {sunken}; border: 2px solid {bad}; border-radius: 8px; }}
 #figure {{ font-size: 16px; font-weight: 600; }}
 #digits {{ font-family: "{mono}"; font-size: 17px; }}
 #headline {{ font-size: 22px; font-weight: 500; }}

@@ -9,6 +9,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
 
+from app.present import Shape
 from app.present_privacy import Figure, MeterView
 from app.theme import Theme
 from app.widgets.parts import column, label, row, set_text
@@ -76,11 +77,17 @@ class AnonymityMeter(QFrame):
         if view is None:
             return
         self.setAccessibleName(view.spoken)
+        self._frame("alarm" if view.shape is Shape.EXCLAMATION else "strip")
         self._mark.set_state(view.shape, view.colour, view.word)
         set_text(self._word, view.word)
         set_text(self._sentence, view.sentence)
         for part, figure in zip(self._figures, view.figures, strict=True):
             part.show_figure(figure)
+
+    def _frame(self, name: str) -> None:
+        if self.objectName() != name:
+            self.setObjectName(name)
+            self.style().polish(self)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """In a narrow window fewer figures, so that words are not cut."""
