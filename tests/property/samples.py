@@ -17,10 +17,12 @@ from railgun_core.rooms.content import (
     Letter,
     Letters,
     Mood,
+    Piece,
     SentItem,
     Sync,
     encode_item,
     encode_letters,
+    encode_piece,
     encode_sync,
 )
 from railgun_core.rooms.invite import Invite
@@ -222,4 +224,5 @@ def content_samples(rng: random.Random) -> tuple[bytes, ...]:
         encode_sync(Sync(key, Mood.JOINING, 0, 0, (), bundle=bundle, signature=signature)),
         encode_sync(Sync(key, Mood.LEAVING, 0, 0, (), successor=bytes(key), signature=signature)),
         encode_letters(Letters(Kind.KEYS, key, bytes(key), 7, letters, signature)),
+        encode_piece(Piece(MsgId(bytes(16)), 2, 17, rng.randbytes(40))),
     )

@@ -13,7 +13,17 @@ from collections.abc import Callable
 import pytest
 
 from railgun_core.base.errors import MalformedFrame, UsageError
-from railgun_core.rooms.content import Letters, SentItem, Sync, decode_content, encode_item, encode_letters, encode_sync
+from railgun_core.rooms.content import (
+    Letters,
+    Piece,
+    SentItem,
+    Sync,
+    decode_content,
+    encode_item,
+    encode_letters,
+    encode_piece,
+    encode_sync,
+)
 from railgun_core.rooms.invite import PREFIX, Invite, decode_invite, encode_invite
 from railgun_core.wire.codec import Reader
 from railgun_core.wire.envelope import SIZES, SizeClass, open_envelope, seal
@@ -142,6 +152,8 @@ def test_mutated_room_content_is_refused_or_has_one_encoding(count: int, rng: ra
                 return encode_letters(value)
             case SentItem():
                 return encode_item(value)
+            case Piece():
+                return encode_piece(value)
         raise AssertionError
 
     assert 0 < survivors(content_samples(rng), decode_content, encode, count) < count

@@ -135,7 +135,7 @@ def test_unknown_kinds_moods_flags_memberships_forms_and_types_are_refused() -> 
     item = encode_item(SentItem(NAME, 1, 1, Form.GROUP, b"x"))
     letters = encode_letters(Letters(Kind.KEYS, ME.public_key, bytes(32), 1, (Letter(NAME, 0, b"x"),), bytes(64)))
     places: list[tuple[bytes, int, set[int]]] = [
-        (sync, 0, {2}),
+        (sync, 0, {2, 5}),
         (sync, 33, set(Mood)),
         (sync, 34, {0, 1}),
         (sync, 53 + 8, set(Membership)),
