@@ -62,6 +62,7 @@ def demo(place: Place, rate: float, size: str, **given: Any) -> int:
 @click.option("--rooms", type=int, default=_SIM.rooms, show_default=True)
 @click.option("--members", type=int, default=_SIM.members, show_default=True)
 @click.option("--rate", type=float, default=_SIM.rate_per_s, show_default=True, help="Messages a second, in all.")
+@click.option("--secure", is_flag=True, help="Rooms through guards and mixes.")
 @click.option("--clients", type=int, help="Instead of nodes: clients of a mixnet, watched by who sees all its wires.")
 @click.option("--mixes", type=int, default=_FLOW.mixes, show_default=True, help="With --clients.")
 @click.option("--packets-per-s", type=float, default=_FLOW.packets_per_s, show_default=True, help="Of each client.")

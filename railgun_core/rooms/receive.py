@@ -214,7 +214,7 @@ def _item(room: Room, context: RoomContext, sent: SentItem, ready: Ready, now: I
             return here
         _collect(ready, inbox, inbox.receive(item))
         if inbox.known:
-            out.append(Measured("relayed", max(0.0, (now.unix_s - item.at_s) * 1000)))
+            out.append(Measured("mixnet" if inbox.secure else "relayed", max(0.0, (now.unix_s - item.at_s) * 1000)))
     if inbox.ahead:
         context.wake("gaps", room.id, now.mono_s + GAP_AFTER_S)
         if not inbox.known:

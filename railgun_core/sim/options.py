@@ -57,6 +57,7 @@ class SimOptions:
     rooms: int = 4
     members: int = 4
     rate_per_s: float = 1.0  # messages of the whole network
+    secure: bool = False  # rooms are high-security: through guards and mixes
     json: bool = False
 
     def __post_init__(self) -> None:

@@ -13,6 +13,7 @@ from railgun_core.wire.envelope import SizeClass
 
 EPOCH_S = 600
 WARM_UP_S = 30.0
+SECURE_AFTER_S = 12.0
 SETTLE_S = 240.0  # after the last message: what is repaired late has to arrive as well
 DOWN_S = (30.0, 300.0)
 
@@ -47,11 +48,15 @@ def run_seed(options: SimOptions, seed: int, progress: Callable[[str], None]) ->
 
 def prepare(options: SimOptions, seed: int, *, body_bytes: int = BODY_BYTES[SizeClass.SMALL]) -> tuple[World, Workload]:
     """A world in which everything is planned and nothing has happened yet but that peers and rooms are there."""
-    world = World(peers=options.peers, seed=seed, loss=options.loss, epoch_s=EPOCH_S, miss=options.loss)
+    world = World(
+        peers=options.peers, seed=seed, loss=options.loss, epoch_s=EPOCH_S, miss=options.loss, secure=options.secure
+    )
     for peer in world.peers:
         world.start_peer(peer)
     world.run_until(5.0)
     workload = Workload(world, rooms=options.rooms, members=options.members, body_bytes=body_bytes)
+    if options.secure:
+        world.at(SECURE_AFTER_S, workload.secure)
     end_s = options.minutes * 60
     _plan_messages(world, workload, options, end_s)
     _plan_trouble(world, options, end_s)

@@ -65,6 +65,17 @@ class Workload:
         self._world.apply(peer, effects)
         return room.id
 
+    def secure(self) -> None:
+        """Every member makes its rooms high-security ones."""
+        for place in self.rooms:
+            for person in place.members:
+                if person.node is not None:
+                    effects: list[Effect] = []
+                    rooms = _rooms(person)
+                    rooms.secure(rooms.rooms[place.room], self._world.now, effects, on=True)
+                    person.node.review_cover(self._world.now, effects)
+                    self._world.apply(person, effects)
+
     def send(self) -> None:
         """One message by a random member that is up."""
         rng = self._world.rng

@@ -41,6 +41,7 @@ from railgun_core.events import (
     Tick,
     Welcomed,
 )
+from railgun_core.mix.mixnet import MixnetConfig
 from railgun_core.node import Node, NodeConfig
 from railgun_core.relay.duty import RelayLimits
 from railgun_core.sim.network import CONNECT_TIMEOUT_S, VANISHED_AFTER_S, End, Network
@@ -51,6 +52,8 @@ from railgun_core.wire.records import Address, AddressKind, PeerBody, PeerRole, 
 T = TypeVar("T")
 START_UNIX_S = 1_800_000_000.0  # a multiple of 600, so that runs begin with an epoch
 RECORD_LIFETIME_S = 3_600
+MIX_RENEW_S = 60.0  # a mix says again how much it carries
+SECURE_PER_S = 2.0
 SAVE_S = 0.003  # a commit with fsync
 LOOKUP_S = (0.08, 0.4)
 
@@ -80,7 +83,9 @@ class SimPeer:
 class World:
     """The simulation. `on_moved` and `on_grew` let a workload watch."""
 
-    def __init__(self, *, peers: int, seed: int, loss: float, epoch_s: int, miss: float = 0.0) -> None:
+    def __init__(
+        self, *, peers: int, seed: int, loss: float, epoch_s: int, miss: float = 0.0, secure: bool = False
+    ) -> None:
         self.rng = Random(seed)
         self.now_s = 0.0
         self.events = 0
@@ -98,8 +103,15 @@ class World:
         self._links = itertools.count(1)
         self._trace = hashlib.sha256()
         self.clock = make_clock(epoch_s)
+        self._secure = secure
         self._config = NodeConfig(
-            clock=self.clock, committee_size=5, by_port=False, puzzle_bits=0, limits=RelayLimits(), relays=True
+            clock=self.clock,
+            committee_size=5,
+            by_port=False,
+            puzzle_bits=0,
+            limits=RelayLimits(),
+            relays=True,
+            mixnet=MixnetConfig(mixes=secure, secure_per_s=SECURE_PER_S),
         )
         self._records: dict[int, Record] = {}
         self.peers = [SimPeer(n, Identity(self.rng.randbytes(32)), int(START_UNIX_S)) for n in range(peers)]
@@ -169,13 +181,16 @@ class World:
             self.apply(peer, peer.node.handle(event, self.now))
 
     def _publish(self, peer: SimPeer) -> None:
-        """Sign the relay record anew, now and at every half of its life."""
+        """Sign the relay record anew, now and at every half of its life; that of a mix every minute."""
         if peer.node is None:
             return
         n = peer.number
         host = f"{20 + n // 250}.{n % 250}.1.1"
         addresses = (Address(AddressKind.TLS, host, 4_000), Address(AddressKind.DHT, host, 4_000))
-        body = PeerBody(addresses, PeerRole.RELAY, "sim", 1, 1)
+        roles = PeerRole.RELAY | PeerRole.MIX if self._secure else PeerRole.RELAY
+        mix = peer.node.mixnet.mix
+        load = mix.load_for_record(self.now) if self._secure else 0
+        body = PeerBody(addresses, roles, "sim", 1, 1, mix_key=mix.published_key, mix_load=load)
         unix_s = self.now.unix_s
         record = sign_record(
             peer.identity,
@@ -187,7 +202,8 @@ class World:
         self._records[n] = record
         peer.node.view.merge((record,), unix_s)
         node = peer.node
-        again_s = self.now_s + RECORD_LIFETIME_S / 2
+        lacks_key = self._secure and not mix.published_key  # its key is being saved
+        again_s = self.now_s + (1.0 if lacks_key else MIX_RENEW_S if self._secure else RECORD_LIFETIME_S / 2)
         self.at(again_s, lambda: self._publish(peer) if peer.node is node else None)
 
     # ------------------------------------------------------------ effects
