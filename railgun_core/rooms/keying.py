@@ -103,6 +103,14 @@ def heard(room: Room, context: RoomContext, inbox: Inbox, sync: Sync, now: Insta
     _forget_starts(room, context, now)
 
 
+def closed_below(room: Room, inbox: Inbox) -> int:
+    """The first own item whose keys a member was given, or will be: it cannot open what lies before."""
+    if room.ring.own is None:  # nothing was encrypted since the start: it may have the keys of before
+        return 0
+    covered_from = room.ring.fellow(inbox.member).covered_from
+    return room.outbox.last_seq + 1 if covered_from is None else covered_from
+
+
 def hand_out(room: Room, context: RoomContext, now: Instant, out: list[Effect], *, say: Say) -> None:
     """Give the keys of live generations to those who said that they lack them."""
     ring = room.ring

@@ -228,11 +228,13 @@ def _confirmed(room: Room, author: Inbox, have: int, now: Instant, out: list[Eff
     settle(room, now, out)
     if have != author.claim:
         author.claim, author.claim_s = have, now.mono_s
-    # An old sync, pulled from a relay, may say less than is true. Who says it for a while means it.
-    since = have if now.mono_s - author.claim_s >= RESEND_AFTER_S else author.confirmed
+    # An old sync, pulled from a relay, may say less than is true. Who says it for a while means it; and who was not
+    # given the keys of what it lacks cannot help itself.
+    closed_below = keying.closed_below(room, author)
+    means_it = now.mono_s - author.claim_s >= RESEND_AFTER_S or have + 1 < closed_below
+    since = have if means_it else author.confirmed
     if author.membership is Membership.ACTIVE and not room.outbox.fetching:
-        covered_from = room.ring.fellow(author.member).covered_from or 0
-        lost = room.outbox.lost_to(since, room.lanes, now.mono_s, RESEND_AT_ONCE, closed_below=covered_from)
+        lost = room.outbox.lost_to(since, room.lanes, now.mono_s, RESEND_AT_ONCE, closed_below=closed_below)
         if lost:
             room.outbox.fetching = True
             out.append(FetchItems(room.id, lost[0], lost[-1]))
