@@ -75,6 +75,7 @@ _NOTICES: dict[str, str] = {
     "new-device-key": (
         "The data was put back from an older copy, so this device took new keys. Compare safety numbers again."
     ),
+    "member-new-key": "A member uses a new key. Compare safety numbers before you trust it.",
     "relay-lost": "A relay of one of your rooms stopped answering; another takes over.",
     "internal": "Something unexpected happened in the engine; it goes on.",
 }
@@ -99,7 +100,7 @@ END_TO_END_NOTE = "End-to-end encrypted: only the devices of the room's members 
 CALLER_NOTE = "Another program encrypts this room's messages itself; they pass through here sealed."
 SECURE_PROTECTS = (
     "Relays of the room never see your internet address.",
-    "Nobody who watches one link can tell when you write, or whether you write at all.",
+    "Packets leave at one rate, day and night, whether you write or not; all have one size.",
     "What you send goes through three mixes, each time others: to link it with you, somebody has to watch them all, or "
     "much of the network for long.",
 )

@@ -157,10 +157,17 @@ async def _boot(network: Network) -> None:
     try:
         async with asyncio.timeout(READY_S):
             await asyncio.gather(*(_knows_all(peer, len(network.peers)) for peer in network.peers))
-            await asyncio.gather(*(start(device) for device in network.devices))
-            await asyncio.gather(*(_is_guarded(device) for device in network.devices))
     except TimeoutError:
         raise EnvironmentFailure("the peers did not all find each other in time", code="not-ready") from None
+    if not network.devices:
+        return
+    _say(network.options, f"Starting {len(network.devices)} devices behind guards …")
+    await asyncio.gather(*(start(device) for device in network.devices))
+    try:
+        async with asyncio.timeout(READY_S):
+            await asyncio.gather(*(_is_guarded(device) for device in network.devices))
+    except TimeoutError:
+        raise EnvironmentFailure("a device found no guard or no mixes in time", code="not-ready") from None
 
 
 async def _knows_all(peer: PeerProcess, relays: int) -> None:
