@@ -26,7 +26,7 @@ from railgun_core.status import DutyState, NodeStatus
 STARTS_AT_ONCE = 4  # engines that boot side by side: more only makes each slower
 SETTLE_S = 45.0
 MAX_DEVICES = 24
-SECURE_GB_MONTH = 160.0  # nearly six packets a second each, both ways counted: loopback costs nothing
+SECURE_GB_MONTH = 130.0  # four and a half packets a second each, both ways counted: loopback costs nothing
 SEAT_WITHIN_S = 10.0  # how long to wait for a victim to get a seat before it is killed without one
 
 
