@@ -25,6 +25,8 @@ from railgun_core.status import DutyState, NodeStatus
 
 STARTS_AT_ONCE = 4  # engines that boot side by side: more only makes each slower
 SETTLE_S = 45.0
+CALM_ABOVE_PEERS = 16
+CALM_WITHIN_S, CALM_OVER_S, CALM_CORES = 120.0, 5.0, 0.6
 MAX_DEVICES = 24
 SECURE_GB_MONTH = 130.0  # four and a half packets a second each, both ways counted: loopback costs nothing
 SEAT_WITHIN_S = 10.0  # how long to wait for a victim to get a seat before it is killed without one
@@ -80,6 +82,8 @@ async def running(options: DemoOptions) -> AsyncIterator[Network]:
     network = _plan(options, folder)
     try:
         await _boot(network)
+        if len(network.peers) > CALM_ABOVE_PEERS:
+            await _calm_down(network)
         await _make_rooms(network)
         _say(options, f"{len(network.peers)} peers and {len(network.rooms)} rooms are up.")
         yield network
@@ -168,6 +172,29 @@ async def _boot(network: Network) -> None:
             await asyncio.gather(*(_is_guarded(device) for device in network.devices))
     except TimeoutError:
         raise EnvironmentFailure("a device found no guard or no mixes in time", code="not-ready") from None
+
+
+async def _calm_down(network: Network) -> None:
+    """Wait until a large network has found itself: until its processes together need little, or for CALM_WITHIN_S.
+
+    In its first minute each of many peers looks for all others; on a small machine nothing else would be measured.
+    """
+    import psutil
+
+    everybody = (network.bootstrap, *network.alive)
+    processes = [psutil.Process(p.process.pid) for p in everybody if p.process is not None]
+
+    def cpu_s() -> float:
+        return sum(sum(process.cpu_times()[:2]) for process in processes)
+
+    _say(network.options, "Waiting until the network is calm …")
+    end_s, before_s = time.monotonic() + CALM_WITHIN_S, cpu_s()
+    while time.monotonic() < end_s:
+        await asyncio.sleep(CALM_OVER_S)
+        now_s = cpu_s()
+        if now_s - before_s < CALM_CORES * CALM_OVER_S:
+            return
+        before_s = now_s
 
 
 async def _knows_all(peer: PeerProcess, relays: int) -> None:

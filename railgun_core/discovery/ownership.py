@@ -8,14 +8,14 @@ an ANNOUNCEMENT belongs to one epoch and ends with it. Pure: `now` and `rng` com
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from railgun_core.base.clock import Instant
 from railgun_core.base.ids import Tag
 from railgun_core.base.keys import Identity
 from railgun_core.base.rng import Rng
-from railgun_core.wire.records import AnnouncementBody, Record, RecordKind, sign_record
+from railgun_core.wire.records import AnnouncementBody, PeerBody, Record, RecordKind, sign_record
 
 YOUNG_PEER_S = (2.0, 5.0, 15.0)
 YOUNG_ANNOUNCEMENT_S = (5.0,)
@@ -59,7 +59,7 @@ class Ownership:
         known = self._owned.get(slot)
         lifetime_s = max(1.0, record.expires_s - record.sequence / 1000)
         owned = _Owned(record, lifetime_s, now.mono_s + self._third(lifetime_s), [])
-        if known is None or known.record.body != record.body:
+        if known is None or _lasting(known.record) != _lasting(record):
             young = YOUNG_PEER_S if record.kind is RecordKind.PEER else YOUNG_ANNOUNCEMENT_S
             owned.due_s = [now.mono_s + wait_s for wait_s in young if wait_s < lifetime_s / 3]
         self._owned[slot] = owned
@@ -99,3 +99,9 @@ class Ownership:
             not_before_s=old.not_before_s,
             expires_s=int(now.unix_s + owned.lifetime_s),
         )
+
+
+def _lasting(record: Record) -> object:
+    """What of a record neighbours should hear of at once when it changes; a mix's key and load change all the time."""
+    body = record.body
+    return replace(body, mix_key=b"", mix_load=0) if isinstance(body, PeerBody) else body

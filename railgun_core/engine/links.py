@@ -32,7 +32,8 @@ class LinkTable:
         self._on_closed = on_closed
         self._up_bytes = self._down_bytes = 0
         self.sizes: Counter[int] = Counter()
-        self.packet_sizes: Counter[int] = Counter()  # of frames in reads that begin with a packet or a cell
+        self.packet_sizes: Counter[int] = Counter()  # of packets and cells; of every frame on a link to a guard
+        self._guards: set[LinkId] = set()
         self.opened: Counter[str] = Counter()
         self.closed: Counter[str] = Counter()
 
@@ -67,8 +68,8 @@ class LinkTable:
 
     def _frames(self, number: LinkId, batch: FrameBatch) -> None:
         data, bounds = batch.data, batch.bounds
-        if data[4] >= FrameType.PACKET:
-            self.packet_sizes.update(stop - start for start, stop in itertools.pairwise(bounds))
+        if data[4] >= FrameType.PACKET or number in self._guards:
+            self._count_packets(number, data, bounds)
         elif len(bounds) > 2:
             self.sizes.update(
                 stop - start - ENVELOPE_HEADER_BYTES
@@ -79,8 +80,18 @@ class LinkTable:
             self.sizes[bounds[1] - ENVELOPE_HEADER_BYTES] += 1
         self._on_frames(number, batch)
 
+    def _count_packets(self, number: LinkId, data: bytes, bounds: list[int]) -> None:
+        link = self._links.get(number)
+        if link is not None and not link.inbound and data[4] == FrameType.CELL:
+            self._guards.add(number)  # only guards send cells to who dialled them
+        whole = number in self._guards
+        self.packet_sizes.update(
+            stop - start for start, stop in itertools.pairwise(bounds) if whole or data[start + 4] >= FrameType.PACKET
+        )
+
     def _closed(self, number: LinkId, reason: CloseReason) -> None:
         link = self._links.pop(number, None)
+        self._guards.discard(number)
         if link is not None:
             if link.transport != TUNNEL:
                 self._up_bytes += link.bytes_sent
