@@ -17,7 +17,7 @@ from railgun_core.bench.options import BenchIdleOptions, BenchMixOptions, BenchR
 from railgun_core.cli.frame import Place, common, data_dir_option, json_option, run_async
 from railgun_core.cli.outcome import print_json
 from railgun_core.cli.tables import pairs
-from railgun_core.demo.options import SIZES, DemoOptions
+from railgun_core.demo.options import SECURE_EPOCH_S, SIZES, DemoOptions
 from railgun_core.sim.options import FlowOptions, Partition, SimOptions, parse_seeds
 from railgun_core.wire.envelope import SizeClass
 
@@ -30,7 +30,7 @@ _BAD_COUNTS = ("lost", "duplicated", "out_of_order")
 @click.option("--peers", type=int, default=_DEMO.peers, show_default=True, help="Engines, each a process.")
 @click.option("--rooms", type=int, default=_DEMO.rooms, show_default=True)
 @click.option("--members", type=int, default=_DEMO.members, show_default=True, help="Members of each room.")
-@click.option("--epoch-s", type=int, default=_DEMO.epoch_s, show_default=True)
+@click.option("--epoch-s", type=int, help=f"[default: {_DEMO.epoch_s}; {SECURE_EPOCH_S} with --secure]")
 @click.option("--duration-s", type=float, default=_DEMO.duration_s, show_default=True)
 @click.option("--rate", type=float, default=_DEMO.rate_per_s, show_default=True, help="Messages a second, in all.")
 @click.option("--size", type=click.Choice(list(SIZES)), default="small", show_default=True, help="Envelope size.")
@@ -44,6 +44,8 @@ _BAD_COUNTS = ("lost", "duplicated", "out_of_order")
 @common
 def demo(place: Place, rate: float, size: str, **given: Any) -> int:
     """Run a real network of engines on this machine, with rooms and traffic, and report on it."""
+    if given["epoch_s"] is None:
+        given["epoch_s"] = SECURE_EPOCH_S if given["secure"] else _DEMO.epoch_s
     options = DemoOptions(rate_per_s=rate, size=SIZES[size], json=place.json, **given)
     from railgun_core.demo import run
 

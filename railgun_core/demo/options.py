@@ -13,6 +13,7 @@ from railgun_core.base.errors import UsageError
 from railgun_core.wire.envelope import SizeClass
 
 MIN_SECURE_PEERS = 8
+SECURE_EPOCH_S = 120  # many peers hand over at once: more rarely, so that a small machine has time for packets
 TRANSPORTS = ("quic", "tls")
 SIZES = {"small": SizeClass.SMALL, "medium": SizeClass.MEDIUM, "large": SizeClass.LARGE}
 
