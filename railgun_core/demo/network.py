@@ -27,8 +27,8 @@ STARTS_AT_ONCE = 4  # engines that boot side by side: more only makes each slowe
 SETTLE_S = 45.0
 CALM_ABOVE_PEERS = 16
 CALM_WITHIN_S, CALM_OVER_S, CALM_CORES = 120.0, 5.0, 0.6
-MAX_DEVICES = 8  # each costs a small machine a tenth of a core in packets made
-SECURE_GB_MONTH = 130.0  # four and a half packets a second each, both ways counted: loopback costs nothing
+MAX_DEVICES = 4  # unless a room has more members; each costs a small machine a tenth of a core in packets made
+SECURE_GB_MONTH = 175.0  # six packets a second each, both ways counted: loopback costs nothing
 SEAT_WITHIN_S = 10.0  # how long to wait for a victim to get a seat before it is killed without one
 
 
