@@ -141,7 +141,8 @@ class Mix:
             return
         batch, self._batch = self._batch, []
         tags, self._tags = self._tags, {}
-        ticket = self._when_saved(lambda now, out: self._saved(batch, now, out))
+        since_s = now.mono_s
+        ticket = self._when_saved(lambda now, out: self._saved(batch, since_s, now, out))
         out.append(Save(ticket, tuple(MixTagsAdd(period, b"".join(joined)) for period, joined in tags.items())))
 
     def send(self, first_hop: PeerId, packet: bytes, now: Instant, out: list[Effect]) -> None:
@@ -241,8 +242,14 @@ class Mix:
         payload, recipient, reply_id = layer.payload or b"", layer.recipient or b"", layer.reply_id or b""
         return Held(due_s, last_s, None, payload, recipient, reply_id, source)
 
-    def _saved(self, batch: list[Held], now: Instant, out: list[Effect]) -> None:
-        self._leave(self._pool.saved(batch, now.mono_s), now, out)
+    def _saved(self, batch: list[Held], since_s: float, now: Instant, out: list[Effect]) -> None:
+        """The delay begins when the tag is durable: until then the packet is under way, as on a wire.
+
+        Were it counted from the arrival, a slow disk would drop just the short delays, and what leaves would no longer
+        be exponential.
+        """
+        took_s = now.mono_s - since_s
+        self._leave(self._pool.saved([held.later(took_s) for held in batch], now.mono_s), now, out)
         self._plan()
 
     def _leave(self, ready: list[Held], now: Instant, out: list[Effect]) -> None:

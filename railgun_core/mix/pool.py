@@ -12,7 +12,7 @@ import heapq
 import itertools
 import math
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from railgun_core.base.ids import LinkId, PeerId
 
@@ -31,6 +31,10 @@ class Held:
     recipient: bytes = field(default=b"", repr=False)
     reply_id: bytes = field(default=b"", repr=False)
     source: LinkId = OWN_SOURCE
+
+    def later(self, by_s: float) -> Held:
+        """The same with its time moved."""
+        return replace(self, due_s=self.due_s + by_s, last_s=self.last_s + by_s)
 
 
 class Pool:
