@@ -52,7 +52,7 @@ from railgun_core.wire.records import Record
 
 LOOKUP_MAX_TARGETS = 64
 LOOKUP_EVERY_S = (5.0, 60.0)  # a quarter of an epoch, within these bounds: often enough before each handover
-ROAM_TARGETS = 8  # places drawn anew at each look-up of a mix: 128 address groups; one, once nothing new turns up
+ROAM_TARGETS = (8, 3)  # places drawn anew at each look-up of a mix, 16 address groups each; once nothing is new, less
 ROAM_LOOKUPS = 4
 LOOKUP_AFTER_CHANGE_S = 1.0  # then ever more rarely while nothing new turns up
 EXPIRE_EVERY_S = 30.0
@@ -288,7 +288,7 @@ class Node:
         wanted = [*self.rooms.targets(), *self.relay.targets()]
         targets = [t for tag, epoch in wanted for t in seat_targets(Tag(tag), epoch, size)]
         if self.config.mixnet.mixes:  # it has to know whoever may be a packet's next hop
-            roam = ROAM_TARGETS if self._quiet_lookups < ROAM_LOOKUPS else 1
+            roam = ROAM_TARGETS[0] if self._quiet_lookups < ROAM_LOOKUPS else ROAM_TARGETS[1]
             targets += [self._rng.randbytes(20) for _ in range(roam)]
         unique = list(dict.fromkeys(targets))[:LOOKUP_MAX_TARGETS]
         if not unique:  # a relay's place is public; a client shows no place that stays the same
