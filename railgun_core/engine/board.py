@@ -141,6 +141,7 @@ class Board:
             secure_members=room.secure_members,
             badge=room.secure and node.mixnet.client.anonymity(now).anonymous,
             unreadable=room.unreadable,
+            content_protection="caller" if room.carries_opaque else "end-to-end",
         )
 
     def status(

@@ -63,6 +63,7 @@ def _open(room: Room, sent: SentItem) -> Item:
             if not fellow.key:
                 raise Unopenable(Why.UNKNOWN_KEYS)
             found, top = open_opaque(sent, fellow.key)
+            room.carries_opaque = True
             index = -1
         else:
             opened = fellow.inbound.open(sent.generation, sent.payload)

@@ -96,6 +96,7 @@ class Room:
         self.to_remove: list[MemberId] = []  # removed here before another removal undid it
         self.outbox = Outbox(put.room, next_seq=next_seq, first_kept=max(first_kept, ring.stream_first))
         self.lanes: dict[int, Lane] = {}
+        self.carries_opaque = False  # since the start: another program encrypts here
         self.nudges = 0
         self.synced_s = float("-inf")
 

@@ -162,6 +162,7 @@ class Rooms:
         `opaque`: the bodies are ciphertext of the caller's own; they are signed here and not encrypted again.
         """
         items: list[Item] = []
+        room.carries_opaque = room.carries_opaque or opaque
         first = room.outbox.next_seq
         for body in bodies:
             items += split_message(body, first + len(items), now.unix_s, opaque=opaque, medium_only=room.secure)
