@@ -33,7 +33,7 @@ def auc(alike: list[float], unlike: list[float]) -> float:
     ranks, at = 0.0, 0
     while at < len(ranked):
         end = at
-        while end < len(ranks) and ranked[end][0] == ranked[at][0]:
+        while end < len(ranked) and ranked[end][0] == ranked[at][0]:
             end += 1
         ranks += (at + end + 1) / 2 * sum(label for _, label in ranked[at:end])
         at = end
