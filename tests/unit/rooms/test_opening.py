@@ -140,7 +140,8 @@ def test_a_full_one_time_key_list_and_a_spent_key_end_in_the_last_resort_key() -
     table = seated()
     relay = table.relay(Slice.PUSH)
     ann, bob = Other(ANN), Other(BOB)
-    relay.push(ann.sync(bundle=True), bob.sync(bundle=True))
+    mine = Entry(table.room.me, Membership.ACTIVE, 0)
+    relay.push(ann.sync(mine, bundle=True), bob.sync(mine, bundle=True))
     relay.push(ann.keys(table, one_time=0))
     taken = table.room.ring.account.bundle
     assert len(taken.one_time) == 15

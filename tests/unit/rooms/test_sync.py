@@ -93,7 +93,7 @@ def test_a_joiner_says_so_until_somebody_answers_and_starts_where_everybody_stan
     assert not any(isinstance(frame, Pull) for relay in table.relays for frame in relay.asked)
     ann = Other(ANN, last=100)
     relay = table.relay(Slice.PUSH)
-    relay.push(ann.sync(Entry(BOB, Membership.ACTIVE, 7)))
+    relay.push(ann.sync(Entry(BOB, Membership.ACTIVE, 7), Entry(table.room.me, Membership.ACTIVE, 0)))
     assert any(isinstance(effect, Welcomed) for effect in table.out)
     bob = Other(BOB)
     relay.push(ann.keys(table), bob.keys(table, one_time=1))
@@ -107,7 +107,7 @@ def test_an_old_item_sent_again_to_somebody_else_does_not_hold_a_joiner_up() -> 
     relay = table.relay(Slice.PUSH)
     relay.push(ann.item(3, b"old"))
     ann.last = 100
-    relay.push(ann.sync(), ann.keys(table))
+    relay.push(ann.sync(Entry(table.room.me, Membership.ACTIVE, 0)), ann.keys(table))
     relay.push(ann.item(101, b"new"))
     assert read(table) == [b"new"]
 
@@ -120,9 +120,22 @@ def test_two_joiners_at_once_hear_each_other_from_the_start() -> None:
     assert table.room.joining
     relay.push(bob.item(1, b"hello"))
     assert read(table) == [b"hello"]
-    relay.push(Other(ANN).sync(Entry(BOB, Membership.ACTIVE, 0)))
+    relay.push(Other(ANN).sync(Entry(BOB, Membership.ACTIVE, 0), Entry(table.room.me, Membership.ACTIVE, 0)))
     assert not table.room.joining
     assert read(table) == [b"hello"]
+
+
+def test_what_was_said_before_a_joiner_came_is_no_answer_to_it() -> None:
+    """A relay that has just taken its seat pushes what the others hold: syncs from before the joining."""
+    table = seated(joining=True)
+    ann = Other(ANN, last=100)
+    relay = table.relay(Slice.PUSH)
+    relay.push(ann.sync(Entry(BOB, Membership.ACTIVE, 0), last=0))
+    assert table.room.joining
+    relay.push(ann.sync(Entry(table.room.me, Membership.ACTIVE, 0)), ann.keys(table))
+    assert not table.room.joining
+    relay.push(ann.item(100, b"old"), ann.item(101, b"new"))
+    assert read(table) == [b"new"]
 
 
 def test_a_joiner_is_answered_and_owes_nothing_of_before() -> None:
