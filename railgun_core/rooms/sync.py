@@ -121,7 +121,7 @@ def received_sync(
     confirmed = _take_entries(room, context, sync, ready, now)
     if confirmed is not None:
         _confirmed(room, author, confirmed, now, out)
-    if room.joining and sync.mood in PRESENT and _knows_me(room, sync):
+    if room.joining and sync.mood in PRESENT and _may_tell(room, sync):
         save(
             context,
             (room.become(Membership.ACTIVE), *(room.member_put(i) for i in room.inboxes.values() if i.known)),
@@ -166,19 +166,19 @@ def resend_fetched(room: Room, items: tuple[Item, ...], now: Instant) -> None:
     room.outbox.resend(items, now.mono_s)
 
 
-def _knows_me(room: Room, sync: Sync) -> bool:
-    """Whether a sync was written by somebody who has heard of this member.
+def _may_tell(room: Room, sync: Sync) -> bool:
+    """Whether a sync may tell where everybody stands: a newcomer asks that of those who have heard of it.
 
-    Relays that have just taken a seat push what others held before it: syncs from before this member came. By those a
+    Relays that have just taken a seat push what others held before it: syncs from before the joining. By those a
     newcomer would take the past for what it has missed.
     """
-    return any(entry.member == room.me for entry in sync.entries)
+    return not room.joining or any(entry.member == room.me for entry in sync.entries)
 
 
 def _place_author(room: Room, author: Inbox, sync: Sync) -> list[Item]:
     """Where to start with the author, and what it can no longer send."""
     ready: list[Item] = []
-    if not author.known and not _knows_me(room, sync) and sync.mood is not Mood.JOINING:
+    if not author.known and not _may_tell(room, sync) and sync.mood is not Mood.JOINING:
         return []
     if not author.known:
         fresh_stream = sync.mood is Mood.JOINING or not room.joining
@@ -224,7 +224,7 @@ def _take_entries(
         inbox = inbox_of(room, entry.member, now)
         if inbox is None:
             continue
-        if not inbox.known and sync.mood in PRESENT and _knows_me(room, sync):
+        if not inbox.known and sync.mood in PRESENT and _may_tell(room, sync):
             inbox.membership = entry.membership
             ready.append((inbox, inbox.begin(entry.have if room.joining else 0)))
         elif entry.membership is Membership.LEFT and not _is_near(context, inbox, now):
