@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 
 from railgun_core.base.clock import Instant
 from railgun_core.base.ids import TagHandle
+from railgun_core.base.ratelimit import TokenBucket
 from railgun_core.committee.epoch import EpochClock
 from railgun_core.events import Effect
 from railgun_core.relay.duty import Duty
-from railgun_core.relay.ratelimit import TokenBucket
 from railgun_core.wire.frames import Refusal
 from railgun_core.wire.posts import Post, PostAnswer, PostStatus
 

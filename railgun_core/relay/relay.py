@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from railgun_core.base.clock import Instant
 from railgun_core.base.ids import LinkId, MsgId, PeerId, PublicKey, Tag, TagHandle, peer_id_of
+from railgun_core.base.ratelimit import TokenBucket
 from railgun_core.base.timers import Timers
 from railgun_core.changes import CommitteePut, ReplayAdd, ReplayDrop
 from railgun_core.committee.epoch import EpochClock
@@ -24,7 +25,6 @@ from railgun_core.relay.fellows import Fellows
 from railgun_core.relay.forward import from_member, from_post, from_replica
 from railgun_core.relay.opening import refusal_of
 from railgun_core.relay.posts import Answer, Posts, refusal_of_post
-from railgun_core.relay.ratelimit import TokenBucket
 from railgun_core.relay.sessions import MemberSession, ReplicaSession
 from railgun_core.relay.spool import Spool
 from railgun_core.status import DutyState

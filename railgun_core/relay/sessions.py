@@ -9,7 +9,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from railgun_core.base.ids import LinkId, MsgId, PeerId
-from railgun_core.relay.ratelimit import TokenBucket
+from railgun_core.base.ratelimit import TokenBucket
 from railgun_core.wire.frames import Slice
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from railgun_core.relay.ratelimit import TokenBucket
+from railgun_core.base.ratelimit import TokenBucket
 
 RATES = st.integers(1, 5_000).map(float)
 BURSTS = st.integers(1, 5_000).map(float)
