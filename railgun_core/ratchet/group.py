@@ -99,6 +99,8 @@ class InboundGroups:
             raise Unopenable(Why.SPENT if generation <= self._floor else Why.UNKNOWN_KEYS)
         try:
             message = vodozemac.MegolmMessage.from_bytes(ciphertext)
+            if bytes(message.to_bytes()) != ciphertext:  # the fields are signed, their encoding is not: see pairwise
+                raise Unopenable(Why.FORGED)
             if message.message_index() < session.first_known_index:
                 raise Unopenable(Why.SPENT)
             opened = session.decrypt(message)

@@ -43,10 +43,7 @@ class Pairwise:
 
     def decrypt(self, kind: int, ciphertext: bytes, *, account: Account, identity: bytes, now_s: float) -> bytes:
         """What a message of `identity` says; a first message may open a session. Raises Unopenable."""
-        try:
-            message = vodozemac.AnyOlmMessage.from_parts(kind, ciphertext)
-        except ValueError:
-            raise Unopenable(Why.FORGED) from None
+        message = _parsed(kind, ciphertext)
         first = message.to_pre_key() if kind == FIRST else None
         for session in list(self._sessions):
             if first is not None and not session.session_matches(first):
@@ -84,3 +81,16 @@ class Pairwise:
         if session in self._sessions:
             self._sessions.remove(session)
         self._sessions = [session, *self._sessions][:MAX_SESSIONS]
+
+
+def _parsed(kind: int, ciphertext: bytes) -> vodozemac.AnyOlmMessage:
+    """The message in its one encoding. The library authenticates the fields, not the bytes that carried them, so a
+    stranger could write the same message in many ways; one that is not as its sender wrote it is refused."""
+    try:
+        message = vodozemac.AnyOlmMessage.from_parts(kind, ciphertext)
+    except ValueError:
+        raise Unopenable(Why.FORGED) from None
+    kind_again, again = message.to_parts()
+    if (kind_again, bytes(again)) != (kind, ciphertext):
+        raise Unopenable(Why.FORGED)
+    return message

@@ -102,3 +102,13 @@ def test_mutated_items_and_keys_are_refused(rng: random.Random) -> None:
     for broken in (reader.dump()[:-1], b""):
         with pytest.raises(MalformedFrame):
             InboundGroups.restore(Reader(broken))
+
+
+def test_an_item_in_another_encoding_than_its_senders_is_refused() -> None:
+    sender, reader = begun()
+    item = sender.encrypt(b"whole")
+    assert item[1] == 0x08, "the index comes first after the version"
+    with pytest.raises(Unopenable) as refused:
+        reader.open(1, item[:3] + item[1:])
+    assert refused.value.why is Why.FORGED
+    assert reader.open(1, item).plaintext == b"whole"

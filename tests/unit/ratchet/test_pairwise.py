@@ -119,3 +119,14 @@ def test_mutated_messages_are_refused_and_the_session_goes_on(rng: random.Random
                 with pytest.raises(Unopenable):
                     bob.read((kind, mutant), ann)
     assert bob.read(whole, ann) == b"whole"
+
+
+def test_a_message_in_another_encoding_than_its_senders_is_refused() -> None:
+    ann, bob = pair()
+    kind, text = ann.write(b"whole")
+    counter = slice(35, 37)  # after the version, and the tag, length and 32 bytes of the ratchet key
+    assert text[counter][0] == 0x10
+    with pytest.raises(Unopenable) as refused:
+        bob.read((kind, text[: counter.stop] + text[counter] + text[counter.stop :]), ann)
+    assert refused.value.why is Why.FORGED
+    assert bob.read((kind, text), ann) == b"whole"
