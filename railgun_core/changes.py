@@ -9,7 +9,7 @@ import enum
 from dataclasses import dataclass, field
 from typing import Final
 
-from railgun_core.base.ids import MemberId, RoomId, Tag
+from railgun_core.base.ids import MemberId, MsgId, RoomId, Tag
 
 RESTORED_BACKUP: Final = "restored-backup"
 """The setting that is there while `StoredState.restored_backup` is true. `SettingPut(RESTORED_BACKUP, None)`, in the
@@ -207,6 +207,37 @@ class ExposurePut:
     count: int
 
 
+@dataclass(frozen=True, slots=True)
+class MailAdd:
+    """An envelope frame that this mailbox keeps. Unique by (tag, msg_id): one that is there already is left alone."""
+
+    tag: Tag
+    day: int
+    position: int
+    msg_id: MsgId
+    expiry_s: int
+    frame: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class MailDrop:
+    """Forget mail whose expiry has passed, and the notices of days before `before_day`."""
+
+    unix_s: int
+    before_day: int
+
+
+@dataclass(frozen=True, slots=True)
+class MailEvict:
+    """Remove mail first..last of a tag before its time, and keep the signed notice (an EVICTED frame) instead."""
+
+    tag: Tag
+    day: int
+    first: int
+    last: int
+    notice: bytes
+
+
 Change = (
     RoomPut
     | MemberPut
@@ -223,6 +254,9 @@ Change = (
     | MixTagsAdd
     | MixTagsDrop
     | ExposurePut
+    | MailAdd
+    | MailDrop
+    | MailEvict
 )
 
 
@@ -249,6 +283,17 @@ class StoredRoom:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredMail:
+    """What this mailbox holds under one tag: names and sizes, not the envelopes."""
+
+    tag: Tag
+    day: int
+    next_position: int  # also past what was evicted
+    kept: tuple[tuple[int, MsgId, int, int], ...]  # position, id, size of the frame, expiry; in order
+    notices: tuple[bytes, ...] = ()  # EVICTED frames
+
+
+@dataclass(frozen=True, slots=True)
 class StoredState:
     """What the store gives the node at start."""
 
@@ -256,6 +301,7 @@ class StoredState:
     replay: tuple[ReplayAdd, ...]
     secrets: tuple[SecretPut, ...] = ()  # of this device
     mix_tags: tuple[MixTagsAdd, ...] = ()
+    mail: tuple[StoredMail, ...] = ()
     restored_backup: bool = False  # the database is older than the mark file beside it; see RESTORED_BACKUP
 
 

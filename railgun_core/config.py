@@ -102,15 +102,30 @@ class Config:
         ("relay", "mix"),
         Form.CHOICES,
         "What this peer offers to others; none: it only uses the network.",
-        choices=("relay", "mix", "bootstrap"),
-        planned=("introducer", "turn", "mailbox"),
+        choices=("relay", "mix", "mailbox", "bootstrap"),
+        planned=("introducer", "turn"),
     )
     mode: str = _option(
         "p2p",
         Form.CHOICE,
-        "p2p: bootstrap peers to enter, nothing central after. full: no configured bootstrap at all.",
-        choices=("p2p", "full"),
-        planned=("hybrid",),
+        "p2p: bootstrap peers to enter, nothing central after. full: no configured bootstrap at all. "
+        "hybrid: a central server too, when committees and mailboxes fail.",
+        choices=("p2p", "full", "hybrid"),
+    )
+    central: tuple[HostPort, ...] = _option(
+        (), Form.HOST_PORTS, "A NATS JetStream server for mode hybrid; several of one cluster may be given."
+    )
+    central_first: bool = _option(
+        False, Form.SWITCH, "In mode hybrid: give messages to the central server first, and to committees if it fails."
+    )
+    central_replicas: int = _option(
+        1, Form.WHOLE, "On how many servers of the cluster each envelope lies.", unit="servers", low=1, high=5
+    )
+    telemetry: str = _option(
+        "local",
+        Form.CHOICE,
+        "How relays performed: kept on this device, or in mode hybrid also told to the central server, without a name.",
+        choices=("local", "share"),
     )
     epoch_s: int = _option(
         600, Form.WHOLE, "How long a committee serves. The same in the whole network.", unit="s", low=2, high=86_400
@@ -153,6 +168,14 @@ class Config:
         unit="bytes",
         low=1024 * 1024,
         high=64 * 1024**3,
+    )
+    mailbox_bytes: int = _option(
+        1024**3,
+        Form.WHOLE,
+        "Disk for envelopes kept as a mailbox for members who are away.",
+        unit="bytes",
+        low=1024 * 1024,
+        high=1024**4,
     )
     cover_gb_month: float = _option(
         1.0, Form.NUMBER, "Data for cover traffic while no room is high-security.", unit="GB/month", low=0, high=10_000

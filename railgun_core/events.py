@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from railgun_core.base.ids import DialId, LinkId, PublicKey, RoomId
+from railgun_core.base.ids import DialId, LinkId, PublicKey, RoomId, Tag
 from railgun_core.changes import Change, Delivery, Item
 from railgun_core.wire.frames import Cell
 from railgun_core.wire.records import Record
@@ -70,7 +70,61 @@ class Tick:
     """A deadline has passed."""
 
 
-Event = LinkUp | DialFailed | LinkDown | Saved | ItemsFetched | RelaysFound | Tick
+@dataclass(frozen=True, slots=True)
+class Woke:
+    """This machine slept, or its address changed: every link is in doubt, and what was missed has to be pulled."""
+
+    cause: str  # "sleep" or "address"
+    gap_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class MailFetched:
+    """The answer to FetchMail: whole envelope frames with their positions, in order."""
+
+    ticket: int
+    mail: tuple[tuple[int, bytes], ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CentralState:
+    """Whether the central server of hybrid mode can be used now. `code` says why not."""
+
+    up: bool
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CentralKept:
+    """The answer to CentralKeep: the server has it on its disk (`code` empty), or why it has not."""
+
+    ticket: int
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CentralBrought:
+    """Envelope frames that the central server holds under a followed tag; `position` is that of the last one."""
+
+    tag: Tag
+    position: int
+    frames: tuple[bytes, ...] = field(repr=False)
+
+
+Event = (
+    LinkUp
+    | DialFailed
+    | LinkDown
+    | Saved
+    | ItemsFetched
+    | RelaysFound
+    | Tick
+    | Woke
+    | MailFetched
+    | CentralState
+    | CentralKept
+    | CentralBrought
+)
 
 # ---------------------------------------------------------------- effects
 
@@ -136,6 +190,39 @@ class FetchItems:
 
 
 @dataclass(frozen=True, slots=True)
+class FetchMail:
+    """Read mail of a tag back, from `position` on, at most `limit` envelopes; MailFetched follows."""
+
+    ticket: int
+    tag: Tag
+    position: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class CentralKeep:
+    """Give an envelope frame to the central server under a tag; CentralKept follows, within seconds."""
+
+    ticket: int
+    tag: Tag
+    frame: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CentralFollow:
+    """All tags to follow at the central server, each from a position on (0: all it holds). Replaces the last one."""
+
+    tags: tuple[tuple[Tag, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """Publish a signed announcement in the DHT."""
+
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
 class Lookup:
     """Find the relays near these ring targets; RelaysFound follows."""
 
@@ -176,10 +263,11 @@ class Noticed:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A duration for the status: `what` is relayed, ack or failover."""
+    """A duration for the status: `what` is relayed, mixnet, ack or failover. `cause`: of a failover."""
 
     what: str
     ms: float
+    cause: str = ""
 
 
 Effect = (
@@ -190,6 +278,10 @@ Effect = (
     | Save
     | SaveSoon
     | FetchItems
+    | FetchMail
+    | CentralKeep
+    | CentralFollow
+    | Announce
     | Lookup
     | Moved
     | Grew

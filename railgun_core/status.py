@@ -101,6 +101,56 @@ class MixStatus(msgspec.Struct, frozen=True):
     per_s: float = 0.0
 
 
+class Failovers(msgspec.Struct, frozen=True):
+    """How long it took to go on without a relay, ms: until others pushed and had taken what was unacknowledged.
+
+    `causes`: how many of each: closed (its link ended), silent (three pings unanswered), refused (it left the duty).
+    """
+
+    p50: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+    worst: float | None = None
+    count: int = 0
+    causes: dict[str, int] = {}
+
+
+class MailboxStatus(msgspec.Struct, frozen=True):
+    """This peer's work as a mailbox. Counts since start; `evicted`: envelopes it could not keep until their expiry."""
+
+    serving: bool = False
+    tags: int = 0
+    envelopes: int = 0
+    used_bytes: int = 0
+    limit_bytes: int = 0
+    deposits: int = 0
+    collections: int = 0
+    refused_quota: int = 0
+    evicted: int = 0
+
+
+class ClockStatus(msgspec.Struct, frozen=True):
+    """This machine's clock against the median of other peers'. `offset_s` None: fewer than eight were asked yet.
+
+    `state`: unknown, right, corrected (by `offset_s`), wrong (further off than 120 s: this peer relays for nobody).
+    """
+
+    state: str = "unknown"
+    offset_s: float | None = None
+    peers: int = 0
+
+
+class CentralStatus(msgspec.Struct, frozen=True):
+    """The central server of hybrid mode. `why` is a code while it is down."""
+
+    configured: bool = False
+    up: bool = False
+    first: bool = False
+    why: str = ""
+    kept: int = 0
+    brought: int = 0
+
+
 class DutyStatus(msgspec.Struct, frozen=True):
     """One duty of this relay. `tag` is the short form people see, `tag_id` the whole; `seat` None means standby."""
 
@@ -159,6 +209,9 @@ class RoomStatus(msgspec.Struct, frozen=True):
     secure_members: int = 0
     badge: bool = False
     unreadable: int = 0  # messages that came and could not be opened here
+    kept_in_mailboxes: int = 0  # own items that mailboxes hold for members who are away
+    kept_centrally: int = 0  # own items that the central server holds
+    way: str = "committee"  # how messages go now: committee, mailbox, central, or none
 
 
 class NodeStatus(msgspec.Struct, frozen=True):
@@ -192,6 +245,10 @@ class NodeStatus(msgspec.Struct, frozen=True):
     anonymity: Anonymity = Anonymity()
     mix: MixStatus = MixStatus()
     trust: Trust = Trust()
+    failovers: Failovers = Failovers()
+    mailbox: MailboxStatus = MailboxStatus()
+    clock: ClockStatus = ClockStatus()
+    central: CentralStatus = CentralStatus()
 
 
 class Notice(msgspec.Struct, frozen=True):

@@ -24,7 +24,6 @@ from railgun_core.wire.frames import (
     ENVELOPE_HEADER_BYTES,
     Ack,
     FrameBatch,
-    FrameType,
     Got,
     Open,
     Opened,
@@ -32,6 +31,7 @@ from railgun_core.wire.frames import (
     Slice,
     decode_control,
 )
+from railgun_core.wire.kinds import FrameType
 
 OPEN_WITHIN_S = 10.0
 LIFETIME_S = 3_600

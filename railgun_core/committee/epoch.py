@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 EPOCH_S = 600  # the seed's ten minutes
+DAY_S = 86_400  # the epoch of mailboxes: floor(unix / 86,400)
+MAIL_TTL_DAYS = 7  # protocol.md 6.5
 OVERLAP_SHARE = 0.2  # the seed's two of ten minutes, scaled with the epoch
 
 

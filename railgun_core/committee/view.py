@@ -10,27 +10,29 @@ from collections.abc import Iterable
 
 from railgun_core.base.ids import Group, PeerId, Tag
 from railgun_core.base.keys import solves_puzzle
-from railgun_core.committee.epoch import EpochClock
+from railgun_core.committee.epoch import DAY_S, EpochClock
 from railgun_core.committee.selection import Candidate, Committee, eligible, select_committee
 from railgun_core.wire.records import PeerBody, PeerRole, Record
 
 MAX_RELAYS = 20_000
+MAILBOX_SEATS = 3  # copies of a room's mail; two of them are enough
 MAX_CACHED = 1_024  # committees; anybody may ask for any tag, so what is kept has a bound
 
 
 class RelayView:
-    """The relays of the network as this node sees them."""
+    """The relays and mailboxes of the network as this node sees them; `len` counts relays."""
 
     def __init__(self, *, by_port: bool, puzzle_bits: int) -> None:
         self._by_port = by_port
         self._puzzle_bits = puzzle_bits
         self._records: dict[PeerId, Record] = {}
         self._candidates: dict[PeerId, Candidate] = {}
+        self._mailboxes: dict[PeerId, Candidate] = {}
         self._cache: dict[tuple[Tag, int, int], Committee] = {}
         self.version = 0
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self._candidates)
 
     @property
     def records(self) -> tuple[Record, ...]:
@@ -46,7 +48,7 @@ class RelayView:
 
     def group(self, peer_id: PeerId) -> Group | None:
         """The address group of a relay."""
-        candidate = self._candidates.get(peer_id)
+        candidate = self._candidates.get(peer_id) or self._mailboxes.get(peer_id)
         return None if candidate is None else candidate.group
 
     def merge(self, records: Iterable[Record], unix_s: float) -> bool:
@@ -78,6 +80,18 @@ class RelayView:
             found = self._cache[key] = select_committee(tag, epoch, pool, size)
         return found
 
+    def mailboxes(self, tag: Tag, day: int) -> Committee:
+        """The mailboxes of a room's mail tag for a day, drawn like a committee among the peers with that role."""
+        key = (tag, day, MAILBOX_SEATS)
+        found = self._cache.get(key)
+        if found is None:
+            if len(self._cache) >= MAX_CACHED:
+                del self._cache[next(iter(self._cache))]
+            start_s = float(day * DAY_S)
+            pool = eligible(self._mailboxes.values(), epoch_start_s=start_s, size=MAILBOX_SEATS)
+            found = self._cache[key] = select_committee(tag, day, pool, MAILBOX_SEATS)
+        return found
+
     def committee_records(self, committee: Committee) -> tuple[bytes, ...]:
         """The signed records of the seats and standbys, as bytes: what an asker or an inspector needs."""
         holders = (*committee.seats, *committee.standbys)
@@ -101,16 +115,22 @@ class RelayView:
             return False
         if known is None and not solves_puzzle(record.public_key, self._puzzle_bits):
             return False
-        if not body.roles & PeerRole.RELAY:
+        if not body.roles & (PeerRole.RELAY | PeerRole.MAILBOX):
             return self._remove(record.peer_id)
         if known is None and len(self._records) >= MAX_RELAYS:
             return False
         self._records[record.peer_id] = record
-        self._candidates[record.peer_id] = Candidate(record.peer_id, group, record.not_before_s)
+        candidate = Candidate(record.peer_id, group, record.not_before_s)
+        for role, pool in ((PeerRole.RELAY, self._candidates), (PeerRole.MAILBOX, self._mailboxes)):
+            if body.roles & role:
+                pool[record.peer_id] = candidate
+            else:
+                pool.pop(record.peer_id, None)
         return known is None or _place(known) != _place(record)
 
     def _remove(self, peer_id: PeerId) -> bool:
         self._candidates.pop(peer_id, None)
+        self._mailboxes.pop(peer_id, None)
         return self._records.pop(peer_id, None) is not None
 
     def _touch(self) -> None:

@@ -18,7 +18,7 @@ def announcement_key(tag: bytes) -> bytes:
 
 
 def is_relay(record: Record) -> bool:
-    return isinstance(record.body, PeerBody) and PeerRole.RELAY in record.body.roles
+    return isinstance(record.body, PeerBody) and bool(record.body.roles & (PeerRole.RELAY | PeerRole.MAILBOX))
 
 
 def named_group_keys(record: Record, *, by_port: bool) -> tuple[bytes, ...]:

@@ -20,7 +20,8 @@ from railgun_core.exposure import DAY_S, ExposedTo, Figure, Ledger, by_role, wor
 from railgun_core.status import Exposure, ExposureRole
 from railgun_core.store.port import Store
 from railgun_core.transport.link import Link
-from railgun_core.wire.frames import LENGTH, PACKET_BYTES, FrameBatch, FrameType
+from railgun_core.wire.frames import PACKET_BYTES, FrameBatch
+from railgun_core.wire.kinds import LENGTH, FrameType
 
 _TYPE_AT: Final = 4
 _BODY_AT: Final = 5

@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 from railgun_core.base.ids import LinkId, PublicKey
 from railgun_core.transport.link import CloseReason, Link
-from railgun_core.wire.frames import ENVELOPE_HEADER_BYTES, FrameBatch, FrameType
+from railgun_core.wire.frames import ENVELOPE_HEADER_BYTES, FrameBatch
+from railgun_core.wire.kinds import FrameType
 
 TUNNEL = "tunnel"
 

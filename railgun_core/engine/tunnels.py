@@ -54,7 +54,7 @@ def guarded_address(record: Record | None, *, own_host: str, unix_s: float) -> A
     if record is None or not isinstance(record.body, PeerBody) or not record.is_live(unix_s):
         return None
     address = tls_address(record)
-    if address is None or PeerRole.RELAY not in record.body.roles:
+    if address is None or not record.body.roles & (PeerRole.RELAY | PeerRole.MAILBOX):
         return None
     reach = _reach(address.host)
     return address if reach is not Reach.NOWHERE and reach >= _reach(own_host) else None

@@ -120,7 +120,11 @@ class Gateway:
         newest: dict[PeerId, Record] = {}
         for record in self._records():
             body = record.body
-            if not isinstance(body, PeerBody) or not body.roles & PeerRole.RELAY or not record.is_live(now.unix_s):
+            if (
+                not isinstance(body, PeerBody)
+                or not body.roles & (PeerRole.RELAY | PeerRole.MAILBOX)
+                or not record.is_live(now.unix_s)
+            ):
                 continue
             known = newest.get(record.peer_id)
             if known is None or known.sequence < record.sequence:

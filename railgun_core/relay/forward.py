@@ -15,14 +15,8 @@ from railgun_core.base.ids import MsgId
 from railgun_core.events import Effect, Send
 from railgun_core.relay.duty import Duty
 from railgun_core.relay.sessions import MemberSession, ReplicaSession
-from railgun_core.wire.frames import (
-    ENVELOPE_FRAME_SIZES,
-    ENVELOPE_HEADER,
-    FrameBatch,
-    FrameType,
-    Nack,
-    Refusal,
-)
+from railgun_core.wire.frames import ENVELOPE_FRAME_SIZES, ENVELOPE_HEADER, FrameBatch, Nack
+from railgun_core.wire.kinds import FrameType, Refusal
 
 
 @dataclass(slots=True)

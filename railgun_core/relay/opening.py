@@ -7,7 +7,8 @@ from railgun_core.base.ids import PublicKey, peer_id_of
 from railgun_core.base.keys import verify
 from railgun_core.committee.epoch import EpochClock
 from railgun_core.committee.selection import Committee
-from railgun_core.wire.frames import Open, Refusal, Role
+from railgun_core.wire.frames import Open, Role
+from railgun_core.wire.kinds import Refusal
 
 
 def open_message(binding: bytes, frame: Open) -> bytes:

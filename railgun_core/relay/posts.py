@@ -16,7 +16,7 @@ from railgun_core.base.ratelimit import TokenBucket
 from railgun_core.committee.epoch import EpochClock
 from railgun_core.events import Effect
 from railgun_core.relay.duty import Duty
-from railgun_core.wire.frames import Refusal
+from railgun_core.wire.kinds import Refusal
 from railgun_core.wire.posts import Post, PostAnswer, PostStatus
 
 Answer = Callable[[PostAnswer, Instant, list[Effect]], None]

@@ -33,7 +33,6 @@ from railgun_core.wire.frames import (
     Cell,
     ControlFrame,
     FrameBatch,
-    FrameType,
     Got,
     Have,
     Misdirected,
@@ -43,13 +42,13 @@ from railgun_core.wire.frames import (
     Ping,
     Pong,
     Pull,
-    Refusal,
     Refused,
     Role,
     Slice,
     Want,
     decode_control,
 )
+from railgun_core.wire.kinds import FrameType, Refusal
 from railgun_core.wire.posts import Post, PostAnswer, PostStatus
 
 Session = MemberSession | ReplicaSession

@@ -19,7 +19,6 @@ from railgun_core.wire.frames import (
     Bye,
     ControlFrame,
     FrameBatch,
-    FrameType,
     Have,
     Misdirected,
     Nack,
@@ -33,6 +32,7 @@ from railgun_core.wire.frames import (
     Slice,
     decode_control,
 )
+from railgun_core.wire.kinds import FrameType
 from railgun_core.wire.records import Record, decode_record
 
 PING_EVERY_S = 5.0

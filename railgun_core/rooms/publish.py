@@ -17,7 +17,8 @@ from railgun_core.rooms.progress import report
 from railgun_core.rooms.room import Room, RoomContext
 from railgun_core.rooms.sealing import envelope
 from railgun_core.rooms.session import RelaySession, Sent
-from railgun_core.wire.frames import Ack, Nack, Refusal
+from railgun_core.wire.frames import Ack, Nack
+from railgun_core.wire.kinds import Refusal
 
 RETRY_EVERY_S = 0.25
 STORE_ELSEWHERE_AFTER_S = 2.0  # taken, but no majority yet: ask another relay to replicate it too

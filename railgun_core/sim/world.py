@@ -46,7 +46,8 @@ from railgun_core.node import Node, NodeConfig
 from railgun_core.relay.duty import RelayLimits
 from railgun_core.sim.network import CONNECT_TIMEOUT_S, VANISHED_AFTER_S, End, Network
 from railgun_core.store.memory import MemoryStore
-from railgun_core.wire.frames import ENVELOPE_HEADER_BYTES, FrameBatch, FrameType
+from railgun_core.wire.frames import ENVELOPE_HEADER_BYTES, FrameBatch
+from railgun_core.wire.kinds import FrameType
 from railgun_core.wire.records import Address, AddressKind, PeerBody, PeerRole, Record, sign_record
 
 T = TypeVar("T")

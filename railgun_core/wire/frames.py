@@ -21,9 +21,9 @@ from railgun_core.base.errors import MalformedFrame
 from railgun_core.base.ids import MsgId, Tag, TagHandle
 from railgun_core.wire.codec import Reader, array8, blob16, u16, u32
 from railgun_core.wire.envelope import SIZES
+from railgun_core.wire.kinds import LENGTH, MAX_FRAME_BYTES, FrameType, Refusal, frame, refusal
+from railgun_core.wire.mail import Collect, Collected, Deposit, Evicted, Obituary, Receipt
 
-MAX_FRAME_BYTES = 70_000  # protocol.md 5.1; a large envelope frame is 65,569
-LENGTH = struct.Struct(">I")
 ENVELOPE_HEADER = struct.Struct(">IB8sI16s")  # length, type, handle, expiry in unix seconds, msg_id
 ENVELOPE_HEADER_BYTES = ENVELOPE_HEADER.size  # 33
 ENVELOPE_FRAME_SIZES = frozenset(ENVELOPE_HEADER_BYTES + size for size in SIZES)
@@ -31,27 +31,6 @@ PACKET_BYTES = 5_308  # a mix packet: Sphinx header 476, payload tag 32, payload
 CELL_DATA_BYTES = PACKET_BYTES - 7
 IDS_PER_FRAME = 4_000  # 64,000 bytes of ids: below MAX_FRAME_BYTES
 RECORDS_PER_FRAME = 32
-
-
-class FrameType(enum.IntEnum):
-    """The type byte."""
-
-    OPEN = 1
-    OPENED = 2
-    REFUSED = 3
-    MISDIRECTED = 4
-    ENVELOPE = 5
-    ACK = 6
-    NACK = 7
-    GOT = 8
-    HAVE = 9
-    WANT = 10
-    PULL = 11
-    PING = 12
-    PONG = 13
-    BYE = 14
-    PACKET = 15
-    CELL = 16
 
 
 class Role(enum.IntEnum):
@@ -71,26 +50,6 @@ class Slice(enum.IntEnum):
     QUIET = 0
     PUSH = 1
     ANNOUNCE = 2
-
-
-class Refusal(enum.IntEnum):
-    """Why a relay said no. The names are the stable codes."""
-
-    BAD_SIGNATURE = 1
-    WRONG_EPOCH = 2
-    NO_SESSION = 3
-    RATE = 4
-    FULL = 5
-    EXPIRED = 6
-    SIZE = 7
-    NOT_SERVING = 8
-    TOKEN = 9
-    RETIRED = 10
-
-
-def frame(kind: FrameType, body: bytes) -> bytes:
-    """One frame with its length in front."""
-    return LENGTH.pack(len(body) + 1) + bytes((kind,)) + body
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +112,7 @@ class Refused:
 
     @classmethod
     def decode(cls, reader: Reader) -> Refused:
-        return cls(TagHandle(reader.take(8)), _refusal(reader.u8()), reader.u32())
+        return cls(TagHandle(reader.take(8)), refusal(reader.u8()), reader.u32())
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +168,7 @@ class Nack:
 
     @classmethod
     def decode(cls, reader: Reader) -> Nack:
-        return cls(TagHandle(reader.take(8)), _refusal(reader.u8()), reader.u32(), _read_ids(reader))
+        return cls(TagHandle(reader.take(8)), refusal(reader.u8()), reader.u32(), _read_ids(reader))
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,8 +328,25 @@ class Cell:
         return cls(kind, stream, body[:length])
 
 
+Mail = Deposit | Receipt | Collect | Collected | Evicted
 ControlFrame = (
-    Open | Opened | Refused | Misdirected | Ack | Nack | Got | Have | Want | Pull | Ping | Pong | Bye | Packet | Cell
+    Open
+    | Opened
+    | Refused
+    | Misdirected
+    | Ack
+    | Nack
+    | Got
+    | Have
+    | Want
+    | Pull
+    | Ping
+    | Pong
+    | Bye
+    | Packet
+    | Cell
+    | Mail
+    | Obituary
 )
 
 _DECODERS: dict[int, Callable[[Reader], ControlFrame]] = {
@@ -389,14 +365,13 @@ _DECODERS: dict[int, Callable[[Reader], ControlFrame]] = {
     FrameType.BYE: Bye.decode,
     FrameType.PACKET: Packet.decode,
     FrameType.CELL: Cell.decode,
+    FrameType.DEPOSIT: Deposit.decode,
+    FrameType.RECEIPT: Receipt.decode,
+    FrameType.COLLECT: Collect.decode,
+    FrameType.COLLECTED: Collected.decode,
+    FrameType.EVICTED: Evicted.decode,
+    FrameType.OBITUARY: Obituary.decode,
 }
-
-
-def _refusal(code: int) -> Refusal:
-    try:
-        return Refusal(code)
-    except ValueError:
-        raise MalformedFrame("refusal") from None
 
 
 def _ids(ids: Sequence[MsgId]) -> bytes:

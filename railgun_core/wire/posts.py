@@ -10,7 +10,6 @@ check that a member sent it; which member, nobody can tell. The answer comes bac
 from __future__ import annotations
 
 import enum
-import hashlib
 from dataclasses import dataclass, field
 
 from railgun_core.base.errors import MalformedFrame
@@ -19,7 +18,9 @@ from railgun_core.base.ids import MsgId, Tag, handle_of
 from railgun_core.base.keys import SIGNATURE_BYTES, Identity, verify
 from railgun_core.wire.codec import Reader, u32
 from railgun_core.wire.envelope import SizeClass
-from railgun_core.wire.frames import Refusal, envelope_frame
+from railgun_core.wire.frames import envelope_frame
+from railgun_core.wire.kinds import Refusal
+from railgun_core.wire.signing import deposit_message
 
 POST_BYTES = 32 + 8 + 4 + 16 + SIGNATURE_BYTES + SizeClass.MEDIUM
 
@@ -46,13 +47,13 @@ class Post:
 
     def is_signed(self) -> bool:
         """Whether the tag's key signed this very envelope, id, epoch and expiry. About 100 us."""
-        message = _message(self.epoch, self.expiry_s, self.msg_id, self.envelope)
+        message = deposit_message(self.epoch, self.expiry_s, self.msg_id, self.envelope)
         return verify(self.tag, "post", message, self.signature)
 
 
 def sign_post(key: Identity, epoch: int, expiry_s: int, msg_id: MsgId, envelope: bytes) -> Post:
     """A post by a room's epoch key; `envelope` is a medium one."""
-    signature = key.sign("post", _message(epoch, expiry_s, msg_id, envelope))
+    signature = key.sign("post", deposit_message(epoch, expiry_s, msg_id, envelope))
     return Post(Tag(key.public_key), epoch, expiry_s, msg_id, signature, envelope)
 
 
@@ -99,7 +100,3 @@ def decode_post_answer(body: bytes) -> PostAnswer:
     if (answer.status is PostStatus.REFUSED) != (answer.code is not None):
         raise MalformedFrame("answer")
     return answer
-
-
-def _message(epoch: int, expiry_s: int, msg_id: MsgId, envelope: bytes) -> bytes:
-    return u64(epoch) + u32(expiry_s) + msg_id + hashlib.sha256(envelope).digest()

@@ -22,7 +22,8 @@ from railgun_core.transport.hello import ALPN
 from railgun_core.transport.link import CloseReason, DialFailure, Limits, Link
 from railgun_core.transport.quic import QuicTransport, _bind, _target
 from railgun_core.transport.tls import TlsTransport
-from railgun_core.wire.frames import FrameBatch, FrameType, frame
+from railgun_core.wire.frames import FrameBatch
+from railgun_core.wire.kinds import FrameType, frame
 from railgun_core.wire.records import Address
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs further loopback addresses")

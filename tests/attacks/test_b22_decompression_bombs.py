@@ -12,7 +12,8 @@ import pytest
 from railgun_core.base.errors import MalformedFrame
 from railgun_core.base.ids import TagHandle
 from railgun_core.wire.envelope import SIZES, SizeClass, open_envelope, seal
-from railgun_core.wire.frames import LENGTH, MAX_FRAME_BYTES, FrameSplitter, FrameType, Ping, decode_control
+from railgun_core.wire.frames import FrameSplitter, Ping, decode_control
+from railgun_core.wire.kinds import LENGTH, MAX_FRAME_BYTES, FrameType
 
 CORE = Path(__file__).resolve().parents[2] / "railgun_core"
 PACKERS = {"brotli", "bz2", "gzip", "lz4", "lzma", "snappy", "tarfile", "zipfile", "zlib", "zstandard"}

@@ -19,7 +19,8 @@ from railgun_core.transport.quic import QuicTransport, _bind, _target
 from railgun_core.transport.quic_link import READ_BYTES as QUIC_READ_BYTES
 from railgun_core.transport.tls import TlsTransport
 from railgun_core.transport.tls_channel import READ_BYTES as TLS_READ_BYTES
-from railgun_core.wire.frames import MAX_FRAME_BYTES, FrameBatch
+from railgun_core.wire.frames import FrameBatch
+from railgun_core.wire.kinds import MAX_FRAME_BYTES
 
 ATTACKER, RELAY = Identity(b"\x01" * 32), Identity(b"\x02" * 32)
 KINDS = pytest.mark.parametrize("kind", [TlsTransport, QuicTransport])

@@ -20,7 +20,8 @@ from railgun_core.events import Dial, Effect, Hangup, LinkDown, LinkUp, Send
 from railgun_core.node import Node, NodeConfig
 from railgun_core.relay.duty import RelayLimits
 from railgun_core.relay.opening import open_message
-from railgun_core.wire.frames import FrameBatch, FrameType, Open, Opened, Role, Slice
+from railgun_core.wire.frames import FrameBatch, Open, Opened, Role, Slice
+from railgun_core.wire.kinds import FrameType
 from tests.unit.relay.desk import CLOCK, KEYS, OWN, RECORDS, SIZE, START, batch_of, envelope
 
 CONFIG = NodeConfig(CLOCK, SIZE, by_port=False, puzzle_bits=0, limits=RelayLimits(), relays=True)

@@ -10,7 +10,7 @@ import struct
 import pytest
 
 from railgun_core.transport.link import CloseReason, DialFailure, Limits, Link
-from railgun_core.wire.frames import FrameType, frame
+from railgun_core.wire.kinds import FrameType, frame
 from railgun_core.wire.records import Address
 from tests.contract.transport_world import (
     ALICE,

@@ -21,7 +21,8 @@ from railgun_core.transport.link import CloseReason, Limits, Link, Transport
 from railgun_core.transport.memory import MemoryNetwork, MemoryTransport
 from railgun_core.transport.quic import QuicTransport
 from railgun_core.transport.tls import TlsTransport
-from railgun_core.wire.frames import FrameBatch, FrameType, frame
+from railgun_core.wire.frames import FrameBatch
+from railgun_core.wire.kinds import FrameType, frame
 from railgun_core.wire.records import Address
 from tests.contract.tunnel_world import TunnelledTransport
 

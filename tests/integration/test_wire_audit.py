@@ -34,7 +34,8 @@ from railgun_core.local_api.verbs import Verbs
 from railgun_core.logs import start_logs
 from railgun_core.mix.mixnet import Mixnet
 from railgun_core.mix.topology import day_of, stratum_of
-from railgun_core.wire.frames import FrameBatch, FrameType, Open, Role, decode_control
+from railgun_core.wire.frames import FrameBatch, Open, Role, decode_control
+from railgun_core.wire.kinds import FrameType
 
 RELAYS, DEVICES, LINES, PUZZLE_BITS = 12, 3, 12, 4
 WORDS = b"the ferry leaves at nine from the northern pier"

@@ -26,6 +26,7 @@ from railgun_core.rooms.content import (
     encode_sync,
 )
 from railgun_core.rooms.invite import Invite
+from railgun_core.wire.envelope import SIZES
 from railgun_core.wire.frames import (
     PACKET_BYTES,
     Ack,
@@ -43,18 +44,23 @@ from railgun_core.wire.frames import (
     Ping,
     Pong,
     Pull,
-    Refusal,
     Refused,
     Role,
     Slice,
     Want,
 )
+from railgun_core.wire.kinds import Refusal
+from railgun_core.wire.mail import Collect, Collected, Deposit, Evicted, Obituary, Receipt
 from railgun_core.wire.records import Address, AddressKind, AnnouncementBody, PeerBody, PeerRole, Record, sign_record
 
 U8, U16, U32, U64 = (st.integers(0, 2**bits - 1) for bits in (8, 16, 32, 64))
 HANDLES = st.binary(min_size=8, max_size=8).map(TagHandle)
 TAGS = st.binary(min_size=32, max_size=32).map(Tag)
 PEER_IDS = st.binary(min_size=32, max_size=32).map(PeerId)
+MSG_ID = st.binary(min_size=16, max_size=16).map(MsgId)
+SIGNATURES = st.binary(min_size=64, max_size=64)
+PUBLIC_KEYS = st.binary(min_size=32, max_size=32).map(PublicKey)
+SEALED = st.sampled_from(sorted(SIZES)).map(bytes)
 MSG_IDS = st.lists(st.binary(min_size=16, max_size=16).map(MsgId), max_size=20).map(tuple)
 KEYS = st.sampled_from([b"", b"m" * 32])
 PORTS = st.integers(1, 65_535)
@@ -84,6 +90,21 @@ FRAMES: dict[str, st.SearchStrategy[ControlFrame]] = {
     "Bye": st.builds(Bye, HANDLES),
     "Packet": st.builds(Packet, st.integers(0, 255).map(lambda n: bytes((n,)) * PACKET_BYTES)),
     "Cell": st.builds(Cell, st.sampled_from(CellKind), U32, st.binary(max_size=300)),
+    "Deposit": st.builds(Deposit, TAGS, U64, U32, MSG_ID, SIGNATURES, SEALED),
+    "Receipt": st.builds(Receipt, HANDLES, MSG_ID, st.one_of(st.none(), st.sampled_from(Refusal)), U32),
+    "Collect": st.builds(Collect, TAGS, U64, U64, st.booleans(), SIGNATURES),
+    "Collected": st.builds(Collected, HANDLES, U64, st.booleans()),
+    "Evicted": st.builds(
+        lambda tag, day, first, more, at_s, key, sig: Evicted(tag, day, first, first + more, 1 + more, at_s, key, sig),
+        TAGS,
+        U64,
+        st.integers(0, 2**63),
+        U16,
+        U64,
+        PUBLIC_KEYS,
+        SIGNATURES,
+    ),
+    "Obituary": st.builds(Obituary, PEER_IDS, U64, U64, U64, PUBLIC_KEYS, SIGNATURES),
 }
 ANY_FRAME = st.one_of(*FRAMES.values())
 
@@ -175,6 +196,12 @@ def frame_samples() -> dict[str, tuple[bytes, ...]]:
         (Bye(handle),),
         (Packet(bytes(range(256)) * 20 + bytes(188)),),
         (Cell(CellKind.DATA, 7, b"data"), Cell(CellKind.IDLE, 0, b"")),
+        (Deposit(Tag(b"t" * 32), 20_833, 9, ids[0], b"s" * 64, b"e" * 256),),
+        (Receipt(handle, ids[1]), Receipt(handle, ids[2], Refusal.QUOTA, 60_000)),
+        (Collect(Tag(b"t" * 32), 20_833, 7, True, b"s" * 64),),
+        (Collected(handle, 9, False),),
+        (Evicted(Tag(b"t" * 32), 20_833, 3, 8, 5, 7, PublicKey(b"k" * 32), b"s" * 64),),
+        (Obituary(PeerId(b"p" * 32), 9, 5, 6, PublicKey(b"k" * 32), b"s" * 64),),
     )
     return {type(group[0]).__name__: tuple(frame.encode() for frame in group) for group in samples}
 

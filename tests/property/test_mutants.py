@@ -27,7 +27,8 @@ from railgun_core.rooms.content import (
 from railgun_core.rooms.invite import PREFIX, Invite, decode_invite, encode_invite
 from railgun_core.wire.codec import Reader
 from railgun_core.wire.envelope import SIZES, SizeClass, open_envelope, seal
-from railgun_core.wire.frames import MAX_FRAME_BYTES, FrameSplitter, control_frames, decode_control
+from railgun_core.wire.frames import FrameSplitter, control_frames, decode_control
+from railgun_core.wire.kinds import MAX_FRAME_BYTES
 from railgun_core.wire.records import Address, AnnouncementBody, PeerBody, decode_record
 from tests.property.mutants import DEFAULT_COUNT, LONG_FACTOR, mutants
 from tests.property.samples import content_samples, frame_samples, record_samples

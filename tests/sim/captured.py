@@ -23,7 +23,8 @@ from railgun_core.sim.network import End
 from railgun_core.sim.world import World, at_once
 from railgun_core.wire.codec import Reader
 from railgun_core.wire.envelope import open_envelope
-from railgun_core.wire.frames import ENVELOPE_HEADER_BYTES, FrameSplitter, FrameType
+from railgun_core.wire.frames import ENVELOPE_HEADER_BYTES, FrameSplitter
+from railgun_core.wire.kinds import FrameType
 from tests.sim.test_rooms_change import Club
 
 

@@ -58,9 +58,8 @@ def test_a_wrong_value_is_not_saved(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
-        ("mode", "hybrid", "--mode hybrid is not in this version; it knows p2p, full."),
-        ("mode", "star", "--mode knows p2p, full, not 'star'."),
-        ("roles", "relay,turn", "--roles turn is not in this version; it knows relay, mix, bootstrap."),
+        ("mode", "star", "--mode knows p2p, full, hybrid, not 'star'."),
+        ("roles", "relay,turn", "--roles turn is not in this version; it knows relay, mix, mailbox, bootstrap."),
         ("secure_gb_month", 0, "--secure-gb-month must be 0.1 to 10,000 GB/month, not 0."),
         ("cover_gb_month", "much", "--cover-gb-month must be a number, not 'much'."),
         ("cover_gb_month", "inf", "--cover-gb-month must be a number, not 'inf'."),

@@ -15,7 +15,8 @@ from railgun_core.mix.keyring import MixKeyring
 from railgun_core.mix.mix import Mix, MixLimits
 from railgun_core.mix.sphinx import Hop, new_packet, public_key
 from railgun_core.mix.topology import MixNode
-from railgun_core.wire.frames import LENGTH, Packet, decode_control
+from railgun_core.wire.frames import Packet, decode_control
+from railgun_core.wire.kinds import LENGTH
 
 OWN = PeerId(b"O" * 32)
 NEXT = PeerId(b"N" * 32)

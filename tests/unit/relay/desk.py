@@ -21,13 +21,13 @@ from railgun_core.wire.frames import (
     ControlFrame,
     FrameBatch,
     FrameSplitter,
-    FrameType,
     Open,
     Role,
     Slice,
     decode_control,
     envelope_frame,
 )
+from railgun_core.wire.kinds import FrameType
 from railgun_core.wire.records import Address, AddressKind, PeerBody, PeerRole, Record, sign_record
 
 CLOCK = make_clock(600)

@@ -12,7 +12,8 @@ from railgun_core.base.errors import MalformedFrame
 from railgun_core.base.ids import handle_of
 from railgun_core.relay.duty import IDS_PER_WANT, RelayLimits
 from railgun_core.rooms.epoch_keys import epoch_keys
-from railgun_core.wire.frames import Ack, Bye, Got, Have, Nack, Pull, Refusal, Slice, Want
+from railgun_core.wire.frames import Ack, Bye, Got, Have, Nack, Pull, Slice, Want
+from railgun_core.wire.kinds import Refusal
 from tests.unit.relay.desk import CLOCK, EPOCH, FELLOWS, KEYS, Desk, Wire, envelope, id_of
 
 HANDLE = handle_of(KEYS.tag)

@@ -14,7 +14,8 @@ from railgun_core.committee.epoch import make_clock
 from railgun_core.committee.selection import Candidate, select_committee
 from railgun_core.relay.opening import open_message, refusal_of
 from railgun_core.rooms.epoch_keys import epoch_keys
-from railgun_core.wire.frames import Open, Refusal, Role, Slice
+from railgun_core.wire.frames import Open, Role, Slice
+from railgun_core.wire.kinds import Refusal
 
 CLOCK, EPOCH = make_clock(600), 3_000_000
 KEYS = epoch_keys(b"r" * 32, EPOCH)

@@ -11,7 +11,8 @@ from railgun_core.base.ids import MsgId
 from railgun_core.events import Effect
 from railgun_core.relay.duty import RelayLimits
 from railgun_core.rooms.epoch_keys import epoch_keys
-from railgun_core.wire.frames import Got, Refusal
+from railgun_core.wire.frames import Got
+from railgun_core.wire.kinds import Refusal
 from railgun_core.wire.posts import Post, PostAnswer, PostStatus, sign_post
 from tests.unit.relay.desk import CLOCK, EPOCH, KEYS, OUTSIDER, START, Desk, id_of
 

@@ -11,21 +11,8 @@ from railgun_core.changes import CommitteePut, DutyPut, ReplayDrop
 from railgun_core.events import Effect, SaveSoon
 from railgun_core.relay.duty import RelayLimits
 from railgun_core.rooms.epoch_keys import epoch_keys
-from railgun_core.wire.frames import (
-    Ack,
-    Bye,
-    Got,
-    Misdirected,
-    Open,
-    Opened,
-    Ping,
-    Pong,
-    Pull,
-    Refusal,
-    Refused,
-    Role,
-    Slice,
-)
+from railgun_core.wire.frames import Ack, Bye, Got, Misdirected, Open, Opened, Ping, Pong, Pull, Refused, Role, Slice
+from railgun_core.wire.kinds import Refusal
 from tests.unit.relay.desk import (
     CLOCK,
     COMMITTEE,

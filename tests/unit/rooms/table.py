@@ -50,7 +50,6 @@ from railgun_core.wire.frames import (
     Ack,
     ControlFrame,
     FrameSplitter,
-    FrameType,
     Open,
     Opened,
     Ping,
@@ -59,6 +58,7 @@ from railgun_core.wire.frames import (
     decode_control,
     envelope_frame,
 )
+from railgun_core.wire.kinds import FrameType
 from tests.unit.relay.desk import CLOCK, EPOCH, SIZE, START, batch_of, view_of
 
 LATER = START.after(120)  # the epoch before has retired, the next one is not in preparation

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from railgun_core.changes import Delivery
 from railgun_core.sim.world import at_once
-from railgun_core.wire.frames import Nack, Refusal, Slice
+from railgun_core.wire.frames import Nack, Slice
+from railgun_core.wire.kinds import Refusal
 from tests.unit.rooms.table import (
     BOB,
     HANDLE,

@@ -13,7 +13,8 @@ from railgun_core.transport.link import Acceptor, CloseReason, DialFailure, Link
 from railgun_core.transport.memory import MemoryNetwork, MemoryTransport
 from railgun_core.transport.quic import QuicTransport
 from railgun_core.transport.tls import TlsTransport
-from railgun_core.wire.frames import FrameBatch, FrameType, frame
+from railgun_core.wire.frames import FrameBatch
+from railgun_core.wire.kinds import FrameType, frame
 from railgun_core.wire.records import Address, AddressKind
 
 ME, THEM, OTHER = (Identity(bytes((n,)) * 32) for n in (1, 2, 3))

@@ -12,7 +12,8 @@ from railgun_core.base.keys import Identity
 from railgun_core.transport.certificate import client_context, server_context
 from railgun_core.transport.link import CloseReason, DialFailure, Limits, Link
 from railgun_core.transport.tls import TlsTransport
-from railgun_core.wire.frames import FrameBatch, FrameType, frame
+from railgun_core.wire.frames import FrameBatch
+from railgun_core.wire.kinds import FrameType, frame
 from railgun_core.wire.records import Address, AddressKind
 
 ME, THEM = Identity(b"\x01" * 32), Identity(b"\x02" * 32)

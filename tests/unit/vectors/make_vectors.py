@@ -265,6 +265,28 @@ def frames() -> dict[str, str]:
         "BYE": frame(14, handle),
         "PACKET": frame(15, some_bytes("packet", 5_308)),
         "CELL": frame(16, b"\x12" + struct.pack(">IH", 7, 3) + b"abc" + bytes(5_298)),
+        "DEPOSIT": frame(
+            17,
+            tag
+            + struct.pack(">QI", 20_833, 1_800_604_800)
+            + ids[0]
+            + some_bytes("signature", 64)
+            + some_bytes("sealed", 256),
+        ),
+        "RECEIPT": frame(18, handle + ids[0] + struct.pack(">BI", 11, 60_000)),
+        "COLLECT": frame(19, tag + struct.pack(">QQB", 20_833, 7, 1) + some_bytes("signature", 64)),
+        "COLLECTED": frame(20, handle + struct.pack(">QB", 9, 1)),
+        "EVICTED": frame(
+            21,
+            tag + struct.pack(">QQQIQ", 20_833, 3, 8, 5, 1_800_000_000) + some_bytes("key") + some_bytes("sig", 64),
+        ),
+        "OBITUARY": frame(
+            22,
+            some_bytes("peer")
+            + struct.pack(">QQQ", 9, 1_800_000_000, 1_800_000_030)
+            + some_bytes("key")
+            + some_bytes("sig", 64),
+        ),
     }
 
 

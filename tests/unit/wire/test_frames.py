@@ -11,13 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from railgun_core.base.errors import MalformedFrame
-from railgun_core.base.ids import MsgId, Tag, TagHandle
+from railgun_core.base.ids import MsgId, PeerId, PublicKey, Tag, TagHandle
 from railgun_core.wire.frames import (
     CELL_DATA_BYTES,
     ENVELOPE_FRAME_SIZES,
     IDS_PER_FRAME,
-    LENGTH,
-    MAX_FRAME_BYTES,
     PACKET_BYTES,
     RECORDS_PER_FRAME,
     Ack,
@@ -26,7 +24,6 @@ from railgun_core.wire.frames import (
     CellKind,
     ControlFrame,
     FrameSplitter,
-    FrameType,
     Got,
     Have,
     Misdirected,
@@ -37,7 +34,6 @@ from railgun_core.wire.frames import (
     Ping,
     Pong,
     Pull,
-    Refusal,
     Refused,
     Role,
     Slice,
@@ -45,8 +41,9 @@ from railgun_core.wire.frames import (
     control_frames,
     decode_control,
     envelope_frame,
-    frame,
 )
+from railgun_core.wire.kinds import LENGTH, MAX_FRAME_BYTES, FrameType, Refusal, frame
+from railgun_core.wire.mail import Collect, Collected, Deposit, Evicted, Obituary, Receipt
 from tests.property.mutants import every_prefix
 from tests.property.samples import ANY_FRAME, FRAMES, frame_samples
 from tests.unit.vectors.reading import some_bytes, vectors
@@ -71,6 +68,18 @@ GOLDEN: dict[str, ControlFrame] = {
     "BYE": Bye(HANDLE),
     "PACKET": Packet(some_bytes("packet", PACKET_BYTES)),
     "CELL": Cell(CellKind.DATA, 7, b"abc"),
+    "DEPOSIT": Deposit(
+        Tag(some_bytes("a tag")), 20_833, 1_800_604_800, IDS[0], some_bytes("signature", 64), some_bytes("sealed", 256)
+    ),
+    "RECEIPT": Receipt(HANDLE, IDS[0], Refusal.QUOTA, 60_000),
+    "COLLECT": Collect(Tag(some_bytes("a tag")), 20_833, 7, True, some_bytes("signature", 64)),
+    "COLLECTED": Collected(HANDLE, 9, True),
+    "EVICTED": Evicted(
+        Tag(some_bytes("a tag")), 20_833, 3, 8, 5, 1_800_000_000, PublicKey(some_bytes("key")), some_bytes("sig", 64)
+    ),
+    "OBITUARY": Obituary(
+        PeerId(some_bytes("peer")), 9, 1_800_000_000, 1_800_000_030, PublicKey(some_bytes("key")), some_bytes("sig", 64)
+    ),
 }
 
 

@@ -12,7 +12,8 @@ from railgun_core.base.errors import MalformedFrame
 from railgun_core.base.ids import MsgId, handle_of
 from railgun_core.base.keys import Identity
 from railgun_core.wire.envelope import SizeClass
-from railgun_core.wire.frames import ENVELOPE_FRAME_SIZES, Refusal
+from railgun_core.wire.frames import ENVELOPE_FRAME_SIZES
+from railgun_core.wire.kinds import Refusal
 from railgun_core.wire.posts import (
     POST_BYTES,
     Post,
