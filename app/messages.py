@@ -75,8 +75,21 @@ _NOTICES: dict[str, str] = {
     "new-device-key": (
         "The data was put back from an older copy, so this device took new keys. Compare safety numbers again."
     ),
+    "database-lost": "The database could not be read. It was set aside, and a new one was begun.",
     "member-new-key": "A member uses a new key. Compare safety numbers before you trust it.",
     "relay-lost": "A relay of one of your rooms stopped answering; another takes over.",
+    "relay-died": "A relay has been silent for half a minute, by the word of two others; a standby serves for it.",
+    "mail-quota": "A mailbox is full for one of your rooms: it takes nothing more until members have been there.",
+    "mail-evicted": "A mailbox could not keep some messages for somebody who was away; their senders send them again.",
+    "mail-kept": "Messages are kept in mailboxes for a member who is away.",
+    "committee-gone": "No relay of one of your rooms answers; messages go another way.",
+    "woke": "This computer slept or changed its address: all links were opened anew.",
+    "clock-corrected": "This computer's clock is off; the network's time is used.",
+    "clock-wrong": "This computer's clock is off by more than two minutes: it relays for nobody until that is mended.",
+    "clock-right": "This computer's clock is right again.",
+    "central-down": "The central server does not answer.",
+    "central-up": "The central server answers again.",
+    "bootstrap-unused": "In full mode the configured starting points are not used; they stay in the settings.",
     "internal": "Something unexpected happened in the engine; it goes on.",
 }
 

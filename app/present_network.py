@@ -11,6 +11,7 @@ from app import figures, messages
 from app.messages import grouped, tr, tr_count
 from app.present import Connection, Seen, nat_sentence
 from app.present_privacy import mix_sentence
+from app.present_upkeep import UpkeepRow, upkeep_rows
 from railgun_core.local_api.messages import Peers
 from railgun_core.status import NodeStatus, Notice, Quantiles
 
@@ -69,6 +70,7 @@ class NetworkView:
     transports: str
     standing: str
     mix: str
+    upkeep: tuple[UpkeepRow, ...]
     notices: tuple[NoticeRow, ...]
 
 
@@ -101,7 +103,7 @@ def network_view(seen: Seen, now_s: float) -> NetworkView:
         wait = tr("once the engine answers")
         names = (tr("Peers"), tr("Relays"), tr("Independent groups"))
         facts = tuple(FactView(name, figures.UNKNOWN, wait) for name in names)
-        return NetworkView(facts, "", wait, (), figures.UNKNOWN, "", "", ())
+        return NetworkView(facts, "", wait, (), figures.UNKNOWN, "", "", (), ())
     return NetworkView(
         facts=_facts(status),
         warning=tr(messages.YOUNG_NETWORK) if status.young_network else "",
@@ -110,6 +112,7 @@ def network_view(seen: Seen, now_s: float) -> NetworkView:
         transports=_transports(status),
         standing=_standing(status),
         mix=mix_sentence(status),
+        upkeep=upkeep_rows(status),
         notices=notice_rows(status.notices, now_s),
     )
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from app import figures
 from app.messages import grouped, tr, tr_count
 from app.present_privacy import MeterView, meter_view, protection_note
+from app.present_upkeep import way_sentence
 from railgun_core.local_api.messages import Inspection, Members, MessageOut, Seat
 from railgun_core.status import Anonymity, RoomStatus
 
@@ -27,6 +28,7 @@ class RoomRow:
     spoken: str
     note: str = ""
     meter: MeterView | None = None
+    way: str = ""  # how messages go while no committee carries them
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,8 @@ def _room_row(room: RoomStatus, anonymity: Anonymity) -> RoomRow:
     meter = meter_view(room, anonymity)
     security = tr("high security: {word}", word=meter.word) if meter is not None else ""
     spoken = ", ".join(part for part in (room.name, security, small, unread) if part)
-    return RoomRow(room.room, room.name, small, room.unread, spoken, protection_note(room), meter)
+    way = way_sentence(room)
+    return RoomRow(room.room, room.name, small, room.unread, spoken, protection_note(room), meter, way)
 
 
 def message_row(message: MessageOut) -> MessageRow:

@@ -29,6 +29,7 @@ _ASK_EVERY_MS = 5_000
 _SHOWN_RELAYS = 200
 _TARGETS = 5
 _NOTICES = 8
+_UPKEEP = 4
 
 
 class _TargetLine:
@@ -86,6 +87,7 @@ class NetworkPage(Page):
         self._targets = tuple(_TargetLine(theme, self._targets_grid, line) for line in range(_TARGETS))
         self._reach, self._transports, self._standing = label("", "", wrap=True), label(), label()
         self._mix_name, self._mix = label(tr("Mixing"), "cardTitle"), label("", "", wrap=True)
+        self._upkeep = tuple((label("", "cardTitle"), label("", "", wrap=True)) for _ in range(_UPKEEP))
         self.relays = self._relay_table()
         self.relays.setVisible(False)
         self._asked = False
@@ -110,6 +112,9 @@ class NetworkPage(Page):
             connected.addWidget(value, line, 1)
         connected.addWidget(self._mix_name, len(lines), 0)
         connected.addWidget(self._mix, len(lines), 1)
+        for line, (title, sentence) in enumerate(self._upkeep, start=len(lines) + 1):
+            connected.addWidget(title, line, 0)
+            connected.addWidget(sentence, line, 1)
         self.body.addWidget(label(tr("Network"), "pageTitle"))
         self.body.addWidget(self.warning)
         self.body.addLayout(grid)
@@ -168,9 +173,17 @@ class NetworkPage(Page):
         set_text(self._mix, view.mix)
         self._mix_name.setVisible(bool(view.mix))
         self._mix.setVisible(bool(view.mix))
+        self._show_upkeep(view)
         for line, target in zip(self._targets, view.targets, strict=False):
             line.show_target(target)
         self._show_notices(view)
+
+    def _show_upkeep(self, view: NetworkView) -> None:
+        for place, (name, sentence) in enumerate(self._upkeep):
+            shown = view.upkeep[place] if place < len(view.upkeep) else None
+            for part, text in ((name, shown.name if shown else ""), (sentence, shown.sentence if shown else "")):
+                part.setVisible(bool(text))
+                set_text(part, text)
 
     def _show_notices(self, view: NetworkView) -> None:
         self._no_notices.setVisible(not view.notices)

@@ -69,6 +69,7 @@ class RoomsPage(Page):
         self._no_rooms = label(tr(messages.NO_ROOMS), "cardTitle", wrap=True)
         self._no_messages = label(tr(messages.NO_MESSAGES), "cardTitle", wrap=True)
         self._waiting = label("", "small", wrap=True)
+        self._way = label("", "bannerText", wrap=True)
         self._build()
 
     def _build(self) -> None:
@@ -106,7 +107,8 @@ class RoomsPage(Page):
         line = row(spacing=8)
         line.addWidget(self.input, 1)
         line.addWidget(self._send)
-        layout = column(column(head, facts, spacing=6), self.security, self._no_messages, spacing=10)
+        self._way.setVisible(False)
+        layout = column(column(head, facts, spacing=6), self._way, self.security, self._no_messages, spacing=10)
         layout.addWidget(self.conversation, 1)
         layout.addLayout(line)
         layout.addWidget(self._note)
@@ -144,6 +146,8 @@ class RoomsPage(Page):
             set_text(self._name, self._room.name)
             set_text(self._small, self._room.small)
             set_text(self._note, self._room.note)
+            set_text(self._way, self._room.way)
+            self._way.setVisible(bool(self._room.way))
         self.security.show_room(self._room)
         if (before.room if before else "") == (self._room.room if self._room else ""):
             return
