@@ -21,6 +21,7 @@ from railgun_core.ratchet.account import Bundle
 from railgun_core.rooms.epoch_keys import member_id_of
 from railgun_core.wire.codec import Reader, blob16, u16, u32
 from railgun_core.wire.envelope import SizeClass
+from railgun_core.wire.heads import Head
 
 ITEM_HEADER_BYTES = 1 + 8 + 8 + 4 + 1
 PLAIN_HEADER_BYTES = 2 + 2 + 8 + 1
@@ -29,6 +30,7 @@ _SYNC_BYTES = 1 + 32 + 1 + 1 + 8 + 8 + 2 + SIGNATURE_BYTES
 _ENTRY_BYTES = 8 + 1 + 8 + 4
 MAX_PARTS = 256
 _PIECE_BYTES = 1 + 16 + 2 + 2
+MAX_HEADS = 20  # 168 bytes each: a medium envelope
 MAX_PIECES = 32  # a large envelope's content is 17
 MAX_BUNDLE_BYTES = 32 + 32 + 1 + 16 * 32
 MAX_MEMBERS = (SizeClass.LARGE.capacity - _SYNC_BYTES - MAX_BUNDLE_BYTES) // _ENTRY_BYTES
@@ -43,6 +45,7 @@ class Kind(enum.IntEnum):
     KEYS = 3
     REROOT = 4
     PIECE = 5
+    HEADS = 6
 
 
 class Form(enum.IntEnum):
@@ -140,7 +143,14 @@ class Piece:
     body: bytes = field(repr=False)
 
 
-Content = SentItem | Sync | Letters | Piece
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """What relays signed of an epoch, passed on: whoever holds another head of the same count has a proof."""
+
+    heads: tuple[Head, ...]
+
+
+Content = SentItem | Sync | Letters | Piece | Heads
 
 # ---------------------------------------------------------------- items
 
@@ -241,6 +251,11 @@ def split_letters(letters: Sequence[Letter]) -> list[tuple[Letter, ...]]:
     return runs
 
 
+def encode_heads(heads: Sequence[Head]) -> bytes:
+    """Content of at most MAX_HEADS heads, which need not be signed by whoever passes them on."""
+    return bytes((Kind.HEADS, len(heads))) + b"".join(head.body for head in heads)
+
+
 def encode_piece(piece: Piece) -> bytes:
     """A piece as envelope content."""
     return bytes((Kind.PIECE,)) + piece.whole + u16(piece.index) + u16(piece.count) + piece.body
@@ -260,6 +275,8 @@ def decode_content(content: bytes) -> Content:
             return _decode_sync(reader)
         if kind == Kind.PIECE:
             return _decode_piece(reader)
+        if kind == Kind.HEADS:
+            return _decode_heads(reader)
         return _decode_letters(Kind(kind), reader)
     except ValueError:  # no member of an enum
         raise MalformedFrame("content") from None
@@ -297,6 +314,12 @@ def _decode_letters(kind: Kind, reader: Reader) -> Letters:
     if any(entry.type > 1 for entry in entries):
         raise MalformedFrame("letters")
     return Letters(kind, key, identity, number, entries, signature)
+
+
+def _decode_heads(reader: Reader) -> Heads:
+    heads = tuple(Head.decode(reader) for _ in range(reader.count(MAX_HEADS)))
+    reader.end()
+    return Heads(heads)
 
 
 def _decode_piece(reader: Reader) -> Piece:

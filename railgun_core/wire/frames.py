@@ -21,6 +21,7 @@ from railgun_core.base.errors import MalformedFrame
 from railgun_core.base.ids import MsgId, Tag, TagHandle
 from railgun_core.wire.codec import Reader, array8, blob16, u16, u32
 from railgun_core.wire.envelope import SIZES
+from railgun_core.wire.heads import Head
 from railgun_core.wire.kinds import LENGTH, MAX_FRAME_BYTES, FrameType, Refusal, frame, refusal
 from railgun_core.wire.mail import Collect, Collected, Deposit, Evicted, Obituary, Receipt
 
@@ -347,6 +348,7 @@ ControlFrame = (
     | Cell
     | Mail
     | Obituary
+    | Head
 )
 
 _DECODERS: dict[int, Callable[[Reader], ControlFrame]] = {
@@ -371,6 +373,7 @@ _DECODERS: dict[int, Callable[[Reader], ControlFrame]] = {
     FrameType.COLLECTED: Collected.decode,
     FrameType.EVICTED: Evicted.decode,
     FrameType.OBITUARY: Obituary.decode,
+    FrameType.HEAD: Head.decode,
 }
 
 

@@ -36,6 +36,7 @@ class FrameType(enum.IntEnum):
     COLLECTED = 20
     EVICTED = 21
     OBITUARY = 22
+    HEAD = 23
 
 
 class Refusal(enum.IntEnum):

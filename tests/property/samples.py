@@ -49,6 +49,7 @@ from railgun_core.wire.frames import (
     Slice,
     Want,
 )
+from railgun_core.wire.heads import CHECKPOINT, Head
 from railgun_core.wire.kinds import Refusal
 from railgun_core.wire.mail import Collect, Collected, Deposit, Evicted, Obituary, Receipt
 from railgun_core.wire.records import Address, AddressKind, AnnouncementBody, PeerBody, PeerRole, Record, sign_record
@@ -101,6 +102,16 @@ FRAMES: dict[str, st.SearchStrategy[ControlFrame]] = {
         st.integers(0, 2**63),
         U16,
         U64,
+        PUBLIC_KEYS,
+        SIGNATURES,
+    ),
+    "Head": st.builds(
+        Head,
+        TAGS,
+        U64,
+        U64,
+        st.integers(1, 2**59).map(lambda n: CHECKPOINT * n),
+        st.binary(min_size=16, max_size=16),
         PUBLIC_KEYS,
         SIGNATURES,
     ),
@@ -201,6 +212,7 @@ def frame_samples() -> dict[str, tuple[bytes, ...]]:
         (Collect(Tag(b"t" * 32), 20_833, 7, True, b"s" * 64),),
         (Collected(handle, 9, False),),
         (Evicted(Tag(b"t" * 32), 20_833, 3, 8, 5, 7, PublicKey(b"k" * 32), b"s" * 64),),
+        (Head(Tag(b"t" * 32), 9, 5, 32, b"h" * 16, PublicKey(b"k" * 32), b"s" * 64),),
         (Obituary(PeerId(b"p" * 32), 9, 5, 6, PublicKey(b"k" * 32), b"s" * 64),),
     )
     return {type(group[0]).__name__: tuple(frame.encode() for frame in group) for group in samples}

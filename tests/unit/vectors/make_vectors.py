@@ -280,6 +280,14 @@ def frames() -> dict[str, str]:
             21,
             tag + struct.pack(">QQQIQ", 20_833, 3, 8, 5, 1_800_000_000) + some_bytes("key") + some_bytes("sig", 64),
         ),
+        "HEAD": frame(
+            23,
+            tag
+            + struct.pack(">QQQ", 3_000_000, 1_800_000_000, 32)
+            + some_bytes("head", 16)
+            + some_bytes("key")
+            + some_bytes("sig", 64),
+        ),
         "OBITUARY": frame(
             22,
             some_bytes("peer")

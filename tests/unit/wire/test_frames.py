@@ -42,6 +42,7 @@ from railgun_core.wire.frames import (
     decode_control,
     envelope_frame,
 )
+from railgun_core.wire.heads import Head
 from railgun_core.wire.kinds import LENGTH, MAX_FRAME_BYTES, FrameType, Refusal, frame
 from railgun_core.wire.mail import Collect, Collected, Deposit, Evicted, Obituary, Receipt
 from tests.property.mutants import every_prefix
@@ -76,6 +77,15 @@ GOLDEN: dict[str, ControlFrame] = {
     "COLLECTED": Collected(HANDLE, 9, True),
     "EVICTED": Evicted(
         Tag(some_bytes("a tag")), 20_833, 3, 8, 5, 1_800_000_000, PublicKey(some_bytes("key")), some_bytes("sig", 64)
+    ),
+    "HEAD": Head(
+        Tag(some_bytes("a tag")),
+        3_000_000,
+        1_800_000_000,
+        32,
+        some_bytes("head", 16),
+        PublicKey(some_bytes("key")),
+        some_bytes("sig", 64),
     ),
     "OBITUARY": Obituary(
         PeerId(some_bytes("peer")), 9, 1_800_000_000, 1_800_000_030, PublicKey(some_bytes("key")), some_bytes("sig", 64)
