@@ -34,7 +34,7 @@ EDGE = {
     "railgun_core.local_api.messages",
     "railgun_core.status",
 }
-PURE = ("base", "wire", "committee", "relay", "trust", "mix", "rooms", "changes", "events", "node")
+PURE = ("base", "wire", "committee", "relay", "mailbox", "trust", "mix", "rooms", "changes", "events", "node")
 IMPURE = {
     "asyncio",
     "logging",

@@ -22,6 +22,9 @@ from railgun_core.changes import (
     DutyPut,
     ExposurePut,
     ItemsAdd,
+    MailAdd,
+    MailDrop,
+    MailEvict,
     MemberPut,
     MixTagsAdd,
     MixTagsDrop,
@@ -34,6 +37,7 @@ from railgun_core.changes import (
     SettingPut,
     TrafficAdd,
 )
+from railgun_core.store.mail import add_mail, drop_mail, evict_mail
 from railgun_core.store.schema import (
     COMMITTEES,
     DUTIES,
@@ -54,6 +58,8 @@ from railgun_core.store.schema import (
     summed,
 )
 from railgun_core.store.vault import Vault
+
+_ROW_BYTES: Final = 8192  # a larger envelope counts as several rows
 
 C = TypeVar("C")
 _Rows = list[dict[str, Value]]
@@ -119,7 +125,13 @@ def apply_changes(connection: Connection, vault: Vault, changes: Iterable[Change
 
 def rows_of(changes: Sequence[Change]) -> int:
     """About how many rows the changes touch: what bounds a transaction."""
-    return sum(len(c.items) if isinstance(c, ItemsAdd) else 1 for c in changes)
+    return sum(_rows_of(c) for c in changes)
+
+
+def _rows_of(change: Change) -> int:
+    if isinstance(change, ItemsAdd):
+        return len(change.items)
+    return 1 + len(change.frame) // _ROW_BYTES if isinstance(change, MailAdd) else 1
 
 
 def has_own_items(changes: Sequence[Change]) -> bool:
@@ -348,5 +360,8 @@ _APPLY: Final = dict(
         _entry(MixTagsAdd, _add_mix_tags),
         _entry(MixTagsDrop, _drop_mix_tags),
         _entry(ExposurePut, _put_exposure),
+        _entry(MailAdd, add_mail),
+        _entry(MailDrop, drop_mail),
+        _entry(MailEvict, evict_mail),
     )
 )

@@ -23,6 +23,9 @@ from railgun_core.changes import (
     ExposurePut,
     Item,
     ItemsAdd,
+    MailAdd,
+    MailDrop,
+    MailEvict,
     MemberPut,
     Message,
     MixTagsAdd,
@@ -40,6 +43,7 @@ from railgun_core.changes import (
 )
 from railgun_core.store.conversation import Place, Whole, compressed, whole_messages
 from railgun_core.store.failures import disk_full
+from railgun_core.store.memory_mail import MemoryMail
 from railgun_core.store.removal import HOURS_A_DAY, PEERS_KEPT
 
 
@@ -127,6 +131,7 @@ class _Tables:
     secrets: dict[tuple[RoomId, str], SecretPut] = field(default_factory=dict)
     mix_tags: dict[int, list[bytes]] = field(default_factory=dict)
     exposure: dict[tuple[int, str, str], ExposurePut] = field(default_factory=dict)
+    mail: MemoryMail = field(default_factory=MemoryMail)
     last_position: int = 0
 
     def copy(self) -> _Tables:
@@ -143,6 +148,7 @@ class _Tables:
             dict(self.secrets),
             {period: list(tags) for period, tags in self.mix_tags.items()},
             dict(self.exposure),
+            self.mail.copy(),
             self.last_position,
         )
 
@@ -193,6 +199,7 @@ class MemoryStore:
             replay=replay,
             secrets=self._secrets(RoomId(b"")),
             mix_tags=tuple(MixTagsAdd(period, b"".join(tables.mix_tags[period])) for period in sorted(tables.mix_tags)),
+            mail=tables.mail.stored(),
             restored_backup=RESTORED_BACKUP in tables.settings,
         )
 
@@ -213,6 +220,10 @@ class MemoryStore:
         """See the port."""
         own = self._conversation(room).own
         return tuple(own[seq].item for seq in sorted(own) if first <= seq <= last)
+
+    async def mail(self, tag: Tag, position: int, limit: int) -> tuple[tuple[int, bytes], ...]:
+        """See the port."""
+        return self._settled().mail.page(tag, position, limit)
 
     async def messages(
         self, room: RoomId, *, after: int, limit: int, max_bytes: int | None = None
@@ -360,6 +371,8 @@ class MemoryStore:
                     tables.mix_tags = {p: tags for p, tags in tables.mix_tags.items() if p >= change.before_period}
                 case ExposurePut():
                     tables.exposure[change.day, change.role, change.what] = change
+                case MailAdd() | MailDrop() | MailEvict():
+                    tables.mail.apply(change)
                 case _:
                     assert_never(change)
 

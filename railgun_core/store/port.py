@@ -37,6 +37,9 @@ class Store(Protocol):
     async def own_items(self, room: RoomId, first: int, last: int) -> tuple[Item, ...]:
         """Own items first..last (inclusive) that are still kept, in order."""
 
+    async def mail(self, tag: Tag, position: int, limit: int) -> tuple[tuple[int, bytes], ...]:
+        """Envelope frames kept under a mail tag with their positions: from `position` on, at most `limit`, in order."""
+
     async def messages(
         self, room: RoomId, *, after: int, limit: int, max_bytes: int | None = None
     ) -> tuple[Message, ...]:

@@ -6,11 +6,11 @@ A row whose checksum does not match is never handed out: `EnvironmentFailure(dat
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, Table, bindparam, func, literal_column, select
+from sqlalchemy import Connection, Table, bindparam, func, literal_column, select
 
 from railgun_core.base.ids import MemberId, RoomId, Tag
 from railgun_core.changes import (
@@ -35,6 +35,8 @@ from railgun_core.changes import (
 )
 from railgun_core.store.conversation import Place, Whole, compressed, whole_messages
 from railgun_core.store.failures import damaged
+from railgun_core.store.mail import stored_mail
+from railgun_core.store.rows import AnyRow, Wanted, full, sound
 from railgun_core.store.schema import (
     COMMITTEES,
     DUTIES,
@@ -50,23 +52,14 @@ from railgun_core.store.schema import (
     SECRETS,
     SETTINGS,
     STREAMS,
-    SUMMED,
     TRAFFIC,
-    row_crc,
 )
 from railgun_core.store.vault import Vault
-
-_Row = Row[*tuple[Any, ...]]
-_Wanted = Select[*tuple[Any, ...]]
 
 _IS_OWN: Final = ITEMS.c.own == literal_column("1")  # a literal, so that the partial index is used
 _SIZE: Final = func.length(ITEMS.c.body).label("size")  # from the row's header: the body itself is not read
 _PLACE: Final = (ITEMS.c.position, ITEMS.c.sender, ITEMS.c.seq, ITEMS.c.part, ITEMS.c.parts, _SIZE)
 _SCAN_ROWS: Final = 256  # fetched at a time while looking for whole messages
-
-
-def _full(table: Table) -> _Wanted:
-    return select(*(table.c[name] for name in ("crc", *SUMMED[table.name])))
 
 
 _OF_RUN: Final = (
@@ -75,9 +68,9 @@ _OF_RUN: Final = (
     ITEMS.c.seq.between(bindparam("first"), bindparam("last")),
 )
 _PLACES_OF_RUN: Final = select(*_PLACE).where(*_OF_RUN).order_by(ITEMS.c.seq)
-_RUN: Final = _full(ITEMS).where(*_OF_RUN).order_by(ITEMS.c.seq)
+_RUN: Final = full(ITEMS).where(*_OF_RUN).order_by(ITEMS.c.seq)
 _AT_POSITIONS: Final = (
-    _full(ITEMS).add_columns(ITEMS.c.position).where(ITEMS.c.position.in_(bindparam("positions", expanding=True)))
+    full(ITEMS).add_columns(ITEMS.c.position).where(ITEMS.c.position.in_(bindparam("positions", expanding=True)))
 )
 
 
@@ -111,16 +104,17 @@ def load(connection: Connection, vault: Vault) -> StoredState:
         replay=_replay(connection),
         secrets=secrets.get(RoomId(NO_ROOM), ()),
         mix_tags=_mix_tags(connection),
+        mail=stored_mail(connection),
         restored_backup=RESTORED_BACKUP in settings(connection),
     )
 
 
 def own_items(connection: Connection, room: RoomId, first: int, last: int) -> tuple[Item, ...]:
     """Own items first..last that are kept."""
-    wanted = _full(ITEMS).where(_IS_OWN, ITEMS.c.room == room, ITEMS.c.seq.between(first, last)).order_by(ITEMS.c.seq)
+    wanted = full(ITEMS).where(_IS_OWN, ITEMS.c.room == room, ITEMS.c.seq.between(first, last)).order_by(ITEMS.c.seq)
     return tuple(
         Item(seq=r.seq, part=r.part, parts=r.parts, body=r.body, at_s=r.at_s, opaque=bool(r.opaque))
-        for r in _sound(connection.execute(wanted), ITEMS)
+        for r in sound(connection.execute(wanted), ITEMS)
     )
 
 
@@ -142,7 +136,7 @@ def latest_messages(
 
 def committees(connection: Connection, *, room: RoomId | None, tag: Tag | None) -> tuple[CommitteePut, ...]:
     """Oldest epoch first."""
-    wanted = _full(COMMITTEES).order_by(COMMITTEES.c.epoch, COMMITTEES.c.tag, COMMITTEES.c.room)
+    wanted = full(COMMITTEES).order_by(COMMITTEES.c.epoch, COMMITTEES.c.tag, COMMITTEES.c.room)
     if room is not None:
         wanted = wanted.where(COMMITTEES.c.room == room)
     if tag is not None:
@@ -157,13 +151,13 @@ def committees(connection: Connection, *, room: RoomId | None, tag: Tag | None) 
             size=r.size,
             records=_records(r.records),
         )
-        for r in _sound(connection.execute(wanted), COMMITTEES)
+        for r in sound(connection.execute(wanted), COMMITTEES)
     )
 
 
 def duties(connection: Connection, *, limit: int) -> tuple[DutyPut, ...]:
     """Newest first."""
-    wanted = _full(DUTIES).order_by(DUTIES.c.since_s.desc(), DUTIES.c.tag).limit(limit)
+    wanted = full(DUTIES).order_by(DUTIES.c.since_s.desc(), DUTIES.c.tag).limit(limit)
     return tuple(
         DutyPut(
             tag=Tag(r.tag),
@@ -177,13 +171,13 @@ def duties(connection: Connection, *, limit: int) -> tuple[DutyPut, ...]:
             envelopes=r.envelopes,
             relayed_bytes=r.relayed_bytes,
         )
-        for r in _sound(connection.execute(wanted), DUTIES)
+        for r in sound(connection.execute(wanted), DUTIES)
     )
 
 
 def traffic(connection: Connection, *, since_hour: int) -> tuple[TrafficAdd, ...]:
     """Oldest first."""
-    wanted = _full(TRAFFIC).where(TRAFFIC.c.hour >= since_hour).order_by(TRAFFIC.c.hour)
+    wanted = full(TRAFFIC).where(TRAFFIC.c.hour >= since_hour).order_by(TRAFFIC.c.hour)
     return tuple(
         TrafficAdd(
             hour=r.hour,
@@ -192,22 +186,22 @@ def traffic(connection: Connection, *, since_hour: int) -> tuple[TrafficAdd, ...
             envelopes=r.envelopes,
             relayed_bytes=r.relayed_bytes,
         )
-        for r in _sound(connection.execute(wanted), TRAFFIC)
+        for r in sound(connection.execute(wanted), TRAFFIC)
     )
 
 
 def peers(connection: Connection, *, limit: int) -> tuple[PeerPut, ...]:
     """Most recently seen first."""
-    wanted = _full(PEERS).order_by(PEERS.c.seen_s.desc(), PEERS.c.peer_id).limit(limit)
+    wanted = full(PEERS).order_by(PEERS.c.seen_s.desc(), PEERS.c.peer_id).limit(limit)
     return tuple(
-        PeerPut(peer_id=r.peer_id, raw=r.raw, seen_s=r.seen_s) for r in _sound(connection.execute(wanted), PEERS)
+        PeerPut(peer_id=r.peer_id, raw=r.raw, seen_s=r.seen_s) for r in sound(connection.execute(wanted), PEERS)
     )
 
 
 def exposure(connection: Connection, *, day: int) -> tuple[ExposurePut, ...]:
     """By role, then what."""
-    wanted = _full(EXPOSURE).where(EXPOSURE.c.day == day).order_by(EXPOSURE.c.role, EXPOSURE.c.what)
-    return tuple(ExposurePut(*tuple(r)[1:]) for r in _sound(connection.execute(wanted), EXPOSURE))
+    wanted = full(EXPOSURE).where(EXPOSURE.c.day == day).order_by(EXPOSURE.c.role, EXPOSURE.c.what)
+    return tuple(ExposurePut(*tuple(r)[1:]) for r in sound(connection.execute(wanted), EXPOSURE))
 
 
 def settings(connection: Connection) -> dict[str, str]:
@@ -216,7 +210,7 @@ def settings(connection: Connection) -> dict[str, str]:
 
 
 def _found(
-    connection: Connection, room: RoomId, scan: _Wanted, *, limit: int, max_bytes: int | None
+    connection: Connection, room: RoomId, scan: Wanted, *, limit: int, max_bytes: int | None
 ) -> tuple[Message, ...]:
     def siblings(sender: MemberId, first: int, last: int) -> list[Place]:
         run = {"room": room, "sender": sender, "first": first, "last": last}
@@ -229,38 +223,38 @@ def _found(
     return tuple(_message(whole, run, waiting) for whole, run in zip(wholes, parts, strict=True))
 
 
-def _place(row: _Row) -> Place:
+def _place(row: AnyRow) -> Place:
     return Place(row.position, MemberId(row.sender), row.seq, row.part, row.parts, row.size)
 
 
-def _parts(connection: Connection, room: RoomId, wholes: Sequence[Whole]) -> list[list[_Row]]:
+def _parts(connection: Connection, room: RoomId, wholes: Sequence[Whole]) -> list[list[AnyRow]]:
     """The stored parts of each message. Messages of one part, nearly all, are fetched many at a time."""
-    single: dict[int, _Row] = {}
+    single: dict[int, AnyRow] = {}
     positions = [whole.position for whole in wholes if whole.first_seq == whole.last_seq]
     for start in range(0, len(positions), _SCAN_ROWS):
         some = {"positions": positions[start : start + _SCAN_ROWS]}
-        single.update((r.position, r) for r in _sound(connection.execute(_AT_POSITIONS, some), ITEMS))
-    found: list[list[_Row]] = []
+        single.update((r.position, r) for r in sound(connection.execute(_AT_POSITIONS, some), ITEMS))
+    found: list[list[AnyRow]] = []
     for whole in wholes:
         if whole.first_seq == whole.last_seq:
             found.append([single[whole.position]])
         else:
             run = {"room": room, "sender": whole.sender, "first": whole.first_seq, "last": whole.last_seq}
-            found.append(list(_sound(connection.execute(_RUN, run), ITEMS)))
+            found.append(list(sound(connection.execute(_RUN, run), ITEMS)))
     return found
 
 
-def _waiting(connection: Connection, room: RoomId, own: Sequence[_Row]) -> dict[int, Delivery]:
+def _waiting(connection: Connection, room: RoomId, own: Sequence[AnyRow]) -> dict[int, Delivery]:
     """The delivery of own items that are still in the outbox, by sequence."""
     if not own:
         return {}
-    wanted = _full(OUTBOX).where(
+    wanted = full(OUTBOX).where(
         OUTBOX.c.room == room, OUTBOX.c.seq.between(min(r.seq for r in own), max(r.seq for r in own))
     )
-    return {r.seq: Delivery(r.delivery) for r in _sound(connection.execute(wanted), OUTBOX)}
+    return {r.seq: Delivery(r.delivery) for r in sound(connection.execute(wanted), OUTBOX)}
 
 
-def _message(whole: Whole, parts: Sequence[_Row], waiting: dict[int, Delivery]) -> Message:
+def _message(whole: Whole, parts: Sequence[AnyRow], waiting: dict[int, Delivery]) -> Message:
     last = parts[-1]
     return Message(
         position=whole.position,
@@ -274,7 +268,7 @@ def _message(whole: Whole, parts: Sequence[_Row], waiting: dict[int, Delivery]) 
 
 
 def _rooms(connection: Connection, vault: Vault) -> list[RoomPut]:
-    rows = _sound(connection.execute(_full(ROOMS).order_by(ROOMS.c.created_s, ROOMS.c.room)), ROOMS)
+    rows = sound(connection.execute(full(ROOMS).order_by(ROOMS.c.created_s, ROOMS.c.room)), ROOMS)
     return [
         RoomPut(
             room=RoomId(r.room),
@@ -290,7 +284,7 @@ def _rooms(connection: Connection, vault: Vault) -> list[RoomPut]:
 
 
 def _members(connection: Connection) -> dict[RoomId, tuple[MemberPut, ...]]:
-    rows = _sound(connection.execute(_full(MEMBERS).order_by(MEMBERS.c.room, MEMBERS.c.member)), MEMBERS)
+    rows = sound(connection.execute(full(MEMBERS).order_by(MEMBERS.c.room, MEMBERS.c.member)), MEMBERS)
     puts = (
         MemberPut(
             room=RoomId(r.room),
@@ -309,7 +303,7 @@ def _members(connection: Connection) -> dict[RoomId, tuple[MemberPut, ...]]:
 
 
 def _outbox(connection: Connection) -> dict[RoomId, tuple[OutboxRange, ...]]:
-    rows = _sound(connection.execute(_full(OUTBOX).order_by(OUTBOX.c.room, OUTBOX.c.seq)), OUTBOX)
+    rows = sound(connection.execute(full(OUTBOX).order_by(OUTBOX.c.room, OUTBOX.c.seq)), OUTBOX)
     return {
         RoomId(room): compressed((r.seq, Delivery(r.delivery), r.epoch) for r in same)
         for room, same in itertools.groupby(rows, lambda r: r.room)
@@ -318,14 +312,14 @@ def _outbox(connection: Connection) -> dict[RoomId, tuple[OutboxRange, ...]]:
 
 def _replay(connection: Connection) -> tuple[ReplayAdd, ...]:
     ids: dict[tuple[int, bytes], list[bytes]] = {}
-    for row in _sound(connection.execute(_full(REPLAY).order_by(REPLAY.c.id)), REPLAY):
+    for row in sound(connection.execute(full(REPLAY).order_by(REPLAY.c.id)), REPLAY):
         ids.setdefault((row.epoch, row.tag), []).append(row.ids)
     return tuple(ReplayAdd(Tag(tag), epoch, b"".join(ids[epoch, tag])) for epoch, tag in sorted(ids))
 
 
 def _secrets(connection: Connection, vault: Vault) -> dict[RoomId, tuple[SecretPut, ...]]:
     """By room; b"" are those of the device."""
-    rows = _sound(connection.execute(_full(SECRETS).order_by(SECRETS.c.room, SECRETS.c.name)), SECRETS)
+    rows = sound(connection.execute(full(SECRETS).order_by(SECRETS.c.room, SECRETS.c.name)), SECRETS)
     puts = (
         SecretPut(RoomId(r.room), r.name, vault.open(r.value, table="secrets", room=r.room, name=r.name)) for r in rows
     )
@@ -334,7 +328,7 @@ def _secrets(connection: Connection, vault: Vault) -> dict[RoomId, tuple[SecretP
 
 def _mix_tags(connection: Connection) -> tuple[MixTagsAdd, ...]:
     tags: dict[int, list[bytes]] = {}
-    for row in _sound(connection.execute(_full(MIX_TAGS).order_by(MIX_TAGS.c.id)), MIX_TAGS):
+    for row in sound(connection.execute(full(MIX_TAGS).order_by(MIX_TAGS.c.id)), MIX_TAGS):
         tags.setdefault(row.period, []).append(row.tags)
     return tuple(MixTagsAdd(period, b"".join(tags[period])) for period in sorted(tags))
 
@@ -346,15 +340,5 @@ def _records(packed: bytes) -> tuple[bytes, ...]:
         raise damaged() from error
 
 
-def _checked(connection: Connection, table: Table) -> Iterator[_Row]:
-    return _sound(connection.execute(_full(table)), table)
-
-
-def _sound(rows: Iterable[_Row], table: Table) -> Iterator[_Row]:
-    """The rows of a `_full` query, each one compared with its checksum."""
-    width = 1 + len(SUMMED[table.name])
-    for row in rows:
-        crc, *values = tuple(row)[:width]
-        if any(v is None for v in values) or row_crc(*values) != crc:
-            raise damaged()
-        yield row
+def _checked(connection: Connection, table: Table) -> Iterator[AnyRow]:
+    return sound(connection.execute(full(table)), table)

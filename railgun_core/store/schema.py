@@ -13,7 +13,7 @@ from typing import Final
 
 from sqlalchemy import Column, Float, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint
 
-REVISION: Final = "0002"  # the newest step in migrations/
+REVISION: Final = "0003"  # the newest step in migrations/
 FORMAT: Final = int(REVISION)  # what PRAGMA user_version says: must agree with the revision
 APPLICATION_ID: Final = 0x52475231  # "RGR1"
 
@@ -211,6 +211,46 @@ EXPOSURE: Final = Table(
     _int("crc"),
 )
 
+MAIL: Final = Table(  # what this peer keeps for others as a mailbox
+    "mail",
+    METADATA,
+    _serial("id"),
+    _blob("tag"),
+    _int("position"),
+    _int("day"),
+    _blob("msg_id"),
+    _int("expiry_s"),
+    _int("size"),
+    _int("crc"),
+    _blob("frame"),
+    UniqueConstraint("tag", "msg_id", name="mail_once"),
+)
+# All small columns: what a start reads are the names, and with this index it reads no page with an envelope on it.
+Index("mail_in_order", MAIL.c.tag, MAIL.c.position, MAIL.c.day, MAIL.c.msg_id, MAIL.c.expiry_s, MAIL.c.size)
+Index("mail_by_expiry", MAIL.c.expiry_s)
+
+MAIL_TAGS: Final = (
+    Table(  # the last position given under a tag: must outlive the mail, or positions would be used twice
+        "mail_tags",
+        METADATA,
+        _blob("tag", key=True),
+        _int("day"),
+        _int("last"),
+        _int("crc"),
+    )
+)
+
+MAIL_NOTICES: Final = Table(  # signed: mail first..last could not be kept
+    "mail_notices",
+    METADATA,
+    _blob("tag", key=True),
+    _int("first", key=True),
+    _int("day"),
+    _int("last"),
+    _int("crc"),
+    _blob("notice"),
+)
+
 MARKS: Final = Table(  # what the file says about itself: checksum of the definitions, which key, how many starts
     "marks",
     METADATA,
@@ -227,7 +267,8 @@ SUMMED: Final[dict[str, tuple[str, ...]]] = {
 }
 
 _SINCE_0002: Final = {"rooms": ("secure",), "members": ("secure", "key"), "items": ("opaque",)}
-_TABLES_SINCE_0002: Final = frozenset({"secrets", "mix_tags", "exposure"})
+_TABLES_SINCE_0003: Final = frozenset({"mail", "mail_tags", "mail_notices"})
+_TABLES_SINCE_0002: Final = frozenset({"secrets", "mix_tags", "exposure"}) | _TABLES_SINCE_0003
 
 SUMMED_BEFORE: Final[dict[str, dict[str, tuple[str, ...]]]] = {  # an old database is checked before it is upgraded
     "0001": {
@@ -235,6 +276,7 @@ SUMMED_BEFORE: Final[dict[str, dict[str, tuple[str, ...]]]] = {  # an old databa
         for table, names in SUMMED.items()
         if table not in _TABLES_SINCE_0002
     },
+    "0002": {table: names for table, names in SUMMED.items() if table not in _TABLES_SINCE_0003},
 }
 
 Value = bytes | str | float | int

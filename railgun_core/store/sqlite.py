@@ -32,6 +32,7 @@ from railgun_core.store import queries
 from railgun_core.store.apply import has_own_items, rows_of
 from railgun_core.store.connections import empty_wal, reader_engine, writer_engine
 from railgun_core.store.failures import failure_of
+from railgun_core.store.mail import mail_from
 from railgun_core.store.opening import Opened, prepare
 from railgun_core.store.removal import PRUNE_ROWS, end_membership, forget_room, prune_chunk
 from railgun_core.store.starts import count_up, set_mark
@@ -91,6 +92,10 @@ class SqliteStore:
     async def own_items(self, room: RoomId, first: int, last: int) -> tuple[Item, ...]:
         """See the port."""
         return await self._reader.ask(lambda c: queries.own_items(c, room, first, last))
+
+    async def mail(self, tag: Tag, position: int, limit: int) -> tuple[tuple[int, bytes], ...]:
+        """See the port."""
+        return await self._reader.ask(lambda c: mail_from(c, tag, position, limit))
 
     async def messages(
         self, room: RoomId, *, after: int, limit: int, max_bytes: int | None = None

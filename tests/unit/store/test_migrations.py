@@ -116,10 +116,10 @@ async def test_an_upgraded_database_is_sound_at_the_next_start_and_holds_no_open
         assert store.repaired is None
         assert not (await store.load()).restored_backup
         await store.close()
-    assert probe(path).revision == "0002"
+    assert probe(path).revision == "0003"
     assert ROOT not in path.read_bytes()
     assert SEED not in path.read_bytes()
-    copy = tmp_path / "railgun.db.before-0002"
+    copy = tmp_path / "railgun.db.before-0003"
     assert probe(copy).revision == "0001"
     assert ROOT in copy.read_bytes()
 
@@ -129,7 +129,7 @@ async def test_a_database_of_the_first_version_put_back_later_is_noticed(tmp_pat
     old_database(path)
     await (await SqliteStore.open(path)).close()
     path.unlink()
-    (tmp_path / "railgun.db.before-0002").rename(path)
+    (tmp_path / "railgun.db.before-0003").rename(path)
     store = await SqliteStore.open(path)
     assert (await store.load()).restored_backup
     await store.close()
