@@ -204,8 +204,13 @@ class Config:
             object.__setattr__(self, "overlap_s", max(1, self.epoch_s // 5))
         if 2 * self.overlap_s > self.epoch_s:
             raise UsageError(f"overlap_s may be half of epoch_s at most: {self.epoch_s // 2} s.")
-        if self.mode == "full" and self.bootstrap:
-            raise UsageError("Mode full has no configured bootstrap peers; leave them out, or choose mode p2p.")
+        if self.mode == "hybrid" and not self.central:
+            raise UsageError("Mode hybrid needs a central server: name one with --central HOST:PORT.")
+
+    @property
+    def entries(self) -> tuple[HostPort, ...]:
+        """The bootstrap peers to use: in mode full those that are configured are kept for later and not asked."""
+        return () if self.mode == "full" else self.bootstrap
 
     @property
     def quiet(self) -> bool:

@@ -11,7 +11,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from railgun_core.base.ids import dht_id_of
 from railgun_core.discovery.datagrams import ContactInfo, packed_host
+from railgun_core.wire.records import AddressKind, PeerBody, Record
 
 _VERSION = 1
 _MAX_CONTACTS = 256
@@ -43,6 +45,15 @@ def load_contacts(path: Path) -> tuple[ContactInfo, ...]:
     listed = content.get("contacts")
     read = [_contact(item) for item in listed[:_MAX_CONTACTS]] if isinstance(listed, list) else []
     return tuple(contact for contact in read if contact is not None)
+
+
+def contacts_of(record: Record) -> tuple[ContactInfo, ...]:
+    """Where a peer's record says that it takes DHT questions."""
+    addresses = record.body.addresses if isinstance(record.body, PeerBody) else ()
+    node_id = dht_id_of(record.peer_id)
+    return tuple(
+        ContactInfo(node_id, address.host, address.port) for address in addresses if address.kind is AddressKind.DHT
+    )
 
 
 def _contact(item: object) -> ContactInfo | None:

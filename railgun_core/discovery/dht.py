@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
-from statistics import median
+from collections.abc import Callable, Container, Coroutine, Iterable, Sequence
 from typing import Any
 
 from railgun_core.base.clock import Instant
@@ -19,7 +18,7 @@ from railgun_core.base.ids import PeerId, dht_id_of
 from railgun_core.base.keys import Identity, solves_puzzle
 from railgun_core.base.rng import Rng
 from railgun_core.discovery.config import DhtConfig
-from railgun_core.discovery.contacts_file import load_contacts, save_contacts
+from railgun_core.discovery.contacts_file import contacts_of, load_contacts, save_contacts
 from railgun_core.discovery.crawl import Crawler, Findings, Verifier
 from railgun_core.discovery.datagrams import (
     MIN_QUESTION_BYTES,
@@ -54,6 +53,8 @@ _SWEEP_S = 60.0
 _SAVE_S = 300.0
 _CLOSE_S = 2.0
 _COPIES_REMEMBERED = 1_024
+# Answered whatever the time says: a peer with a wrong clock finds eight others, and learns the right time from them.
+_TIMELESS = (Kind.PING, Kind.FIND_NODE)
 _HOLDERS_OF_A_PEER = 3  # copies of a peer's record that are compared before the newest is taken
 
 
@@ -67,14 +68,20 @@ class Dht:
         config: DhtConfig,
         rng: Rng,
         clock: Callable[[], Instant],
+        own_unix_s: Callable[[], float] | None = None,
         on_notice: Callable[[str], None] | None = None,
     ) -> None:
-        """`on_notice` hears stable codes for a person: bootstrap-unreachable, joined, alone."""
+        """`on_notice` hears stable codes for a person: bootstrap-unreachable, joined, alone.
+
+        `own_unix_s`: what this machine's clock shows, where `clock` is a corrected one. Answers say that, because
+        others correct their clocks by it: corrected times handed on would add up everybody's errors.
+        """
         now = clock()
         self.dht_id = dht_id_of(identity.peer_id)
         self.config = config
         self._identity = identity
         self._clock = clock
+        self._own_unix_s = own_unix_s or (lambda: clock().unix_s)
         limits = config.net_limits
         self.table = Table(
             self.dht_id,
@@ -113,6 +120,8 @@ class Dht:
         )
         self._membership.on_new = self._fresh_contact
         self._membership.on_answer = self._note_answer
+        self.on_time: Callable[[bytes, float, float], None] = lambda node_id, unix_s, asked_s: None
+        self._questions.on_time = lambda node_id, unix_s, asked_s: self.on_time(node_id, unix_s, asked_s)
         self._fresh: list[ContactInfo] = []
         # Who holds which version of our own records, so that storing again soon asks only newcomers.
         self._copies: dict[tuple[bytes, bytes], tuple[int, Endpoint]] = {}
@@ -150,6 +159,29 @@ class Dht:
             self._entries.add(addresses)
             return 0
         return await self._membership.join(addresses)
+
+    def drop_entries(self, addresses: Sequence[Endpoint]) -> None:
+        """Ask these bootstrap addresses no more. Who was met there stays known."""
+        self._entries.drop(addresses)
+        self._membership.drop_entries(addresses)
+
+    def remember(self, records: Iterable[Record]) -> None:
+        """Peers of earlier runs, to be tried when nobody else answers. Sends nothing."""
+        if not self.config.quiet:
+            self._membership.remember(tuple(who for record in records for who in contacts_of(record)))
+
+    async def find_back(self, *, moved: bool) -> None:
+        """This machine was away, or (`moved`) has another address: ask those who are known at once."""
+        if moved:
+            self._seen_at = None
+            self._questions.forget_tokens()
+            self._copies.clear()
+        if self._running and not self.config.quiet:
+            await self._membership.find_back()
+
+    def ask_the_time(self, known: Container[bytes], *, count: int = 16) -> int:
+        """Ping contacts whose id is not in `known`; `on_time` hears their answers. How many were asked."""
+        return 0 if self.config.quiet or not self._running else self._membership.ask_around(known, count)
 
     async def close(self) -> None:
         """Save the contacts, end every task, close the sockets. A few seconds at most; safe to call twice."""
@@ -211,11 +243,6 @@ class Dht:
         """Durations of the last lookups, at most 1,000."""
         return tuple(self._lookups_ms)
 
-    def clock_offset_s(self) -> float | None:
-        """Median of how far peers' clocks are ahead of ours; None before eight answered."""
-        offsets = self._questions.clock_offsets_s
-        return median(offsets) if len(offsets) >= 8 else None
-
     @property
     def seen_at(self) -> Endpoint | None:
         """The address a peer last saw us at: one peer's word."""
@@ -250,8 +277,7 @@ class Dht:
 
     def _answer(self, raw: bytes, head: Head, source: Endpoint) -> None:
         now = self._clock()
-        # PING is answered whatever the time says: a peer with a wrong clock learns the right one from the answer.
-        if head.kind is not Kind.PING and abs(head.time_ms / 1000 - now.unix_s) > CLOCK_SLACK_S:
+        if head.kind not in _TIMELESS and abs(head.time_ms / 1000 - now.unix_s) > CLOCK_SLACK_S:
             raise MalformedFrame("time")
         if self._replies.repeat(raw, source, now_s=now.mono_s):
             return
@@ -262,7 +288,9 @@ class Dht:
         answer, proved = self._responder.answer(
             question, asker=head.public_key, asker_id=asker_id, source=source, size=len(raw), now=now
         )
-        reply = encode_datagram(self._identity, answer, request_id=head.request_id, time_ms=int(now.unix_s * 1000))
+        reply = encode_datagram(
+            self._identity, answer, request_id=head.request_id, time_ms=int(self._own_unix_s() * 1000)
+        )
         self._sockets.send(reply, source)
         self._replies.keep(raw, source, reply, now_s=now.mono_s)
         if proved:

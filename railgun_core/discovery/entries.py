@@ -9,7 +9,7 @@ relay. The rest of the relays' records come from a guard, over its link.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from railgun_core.discovery.config import DhtConfig
@@ -40,6 +40,11 @@ class EntrySearch:
     def add(self, addresses: Sequence[Endpoint]) -> None:
         """Entries to ask from now on. Sends nothing."""
         self._entries.update(dict.fromkeys(addresses))
+
+    def drop(self, addresses: Iterable[Endpoint]) -> None:
+        """Ask these no more."""
+        for address in addresses:
+            self._entries.pop(address, None)
 
     async def groups(self, target: bytes, report: Report) -> list[ContactInfo]:
         """Ask every entry for all groups it knows; those that answered, fewer than k, for there are no others."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Container, Coroutine, Iterable, Sequence
 from typing import Any
 
 from railgun_core.base.clock import Instant
@@ -75,18 +75,43 @@ class Membership:
         questions.on_dead = self._dead
 
     def remember(self, contacts: tuple[ContactInfo, ...]) -> None:
-        """Contacts of an earlier run, to be tried beside the bootstrap addresses."""
-        self._cached = contacts
+        """Contacts of an earlier run, to be tried beside the bootstrap addresses. What was told last is tried last."""
+        self._cached = tuple(dict.fromkeys((*self._cached, *contacts)))
+
+    def drop_entries(self, addresses: Iterable[Endpoint]) -> None:
+        """Ask these bootstrap addresses no more. Who was met there stays in the table."""
+        for address in addresses:
+            self._entries.pop(address, None)
+            self._unreached.discard(address)
 
     async def join(self, addresses: Sequence[Endpoint]) -> int:
         """Ask these addresses and the remembered contacts; look around when one answers. How many answered."""
         for address in addresses:
             self._entries[address] = None
+        if not self._entries and not self._cached and not len(self._table):
+            return 0  # others may come to us
         reached = await self._knock([*addresses])
         self._retry_s = self._clock().mono_s + self._backoff_s if self._unreached or not reached else float("inf")
         if self._unreached and addresses:
             self._notice("bootstrap-unreachable")
         return reached
+
+    async def find_back(self) -> None:
+        """This machine was away or has moved: ask the nearest contacts and the entries anew, and look around."""
+        self._backoff_s = _RETRY_FIRST_S
+        self._greeted.clear()  # who knew us may know us under another address
+        known = [contact.info for contact in sorted(self._table.contacts(), key=lambda c: -c.answered_s)]
+        for who in known[: self._config.k]:
+            self._ping(who)
+        await self._knock([*self._entries])
+        await self._look_around()
+
+    def ask_around(self, without: Container[bytes], count: int) -> int:
+        """Ping contacts whose id is not in `without`, for what their answers say; how many."""
+        chosen = [contact.info for contact in self._table.contacts() if contact.id not in without][:count]
+        for who in chosen:
+            self._ping(who)
+        return len(chosen)
 
     @property
     def is_partitioned(self) -> bool:

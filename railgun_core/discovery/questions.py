@@ -7,7 +7,7 @@ signed by the id that was expected there. A CHALLENGE is answered by asking agai
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -87,9 +87,9 @@ class Questions:
         self._busy_until_s = 0.0
         self._tokens: OrderedDict[Endpoint, tuple[bytes, float]] = OrderedDict()
         self.round_trips = RoundTrips()
-        self.clock_offsets_s: deque[float] = deque(maxlen=64)
         self.on_alive: OnAnswer = lambda who, answer: None
         self.on_dead: Callable[[bytes, Endpoint], None] = lambda node_id, endpoint: None
+        self.on_time: Callable[[bytes, float, float], None] = lambda node_id, unix_s, asked_s: None
 
     def __len__(self) -> int:
         return len(self._open)
@@ -167,7 +167,7 @@ class Questions:
             question.challenged = True
             self._launch(question)
             return
-        self.clock_offsets_s.append(head.time_ms / 1000 - now.unix_s)
+        self.on_time(who.id, head.time_ms / 1000, question.sent_s)
         self.on_alive(who, answer)
         question.asking.on_answer(who, answer)
 
@@ -185,6 +185,10 @@ class Questions:
             now_s = self._clock().mono_s
             self._timed(who.endpoint, now_s - question.sent_s, now_s)
             self.on_alive(who, answer)
+
+    def forget_tokens(self) -> None:
+        """This machine has another address: what was proved of the old one is worth nothing."""
+        self._tokens.clear()
 
     def close(self) -> None:
         """Fail everything that is open, and whatever is asked from now on."""

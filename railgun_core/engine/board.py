@@ -14,6 +14,8 @@ from railgun_core.node import Node
 from railgun_core.relay.duty import Duty
 from railgun_core.rooms.room import Room
 from railgun_core.status import (
+    CentralStatus,
+    ClockStatus,
     DutyState,
     DutyStatus,
     NodeStatus,
@@ -62,6 +64,9 @@ class Board:
         self.rates = Rates()
         self.on_notice: Callable[[Notice], None] = lambda notice: None
         self.revision = 0
+        self.mode = config.mode
+        self.clock = ClockStatus()
+        self.central = CentralStatus()
         self.error: str | None = None
         self.unread: dict[RoomId, int] = {}
         self.today_bytes = self.month_bytes = self.today_envelopes = 0
@@ -158,7 +163,7 @@ class Board:
             revision=self.revision,
             peer_id=node.identity.peer_id.hex(),
             version=__version__,
-            mode=self._config.mode,
+            mode=self.mode,
             state=state,
             reason=reason,
             reachable=None,
@@ -194,6 +199,8 @@ class Board:
             anonymity=node.mixnet.client.anonymity(now),
             mix=node.mixnet.mix.status(now),
             trust=node.trust.status,
+            clock=self.clock,
+            central=self.central,
         )
 
     def _state(self, node: Node, duties: tuple[DutyStatus, ...], contacts: int) -> tuple[State, str]:

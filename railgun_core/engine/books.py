@@ -8,7 +8,7 @@ from railgun_core.base.clock import Instant
 from railgun_core.base.ids import PeerId
 from railgun_core.changes import PeerPut, TrafficAdd
 from railgun_core.engine.board import Board
-from railgun_core.engine.clock import instant
+from railgun_core.engine.clock import Clock
 from railgun_core.node import Node
 from railgun_core.store.port import Store
 from railgun_core.wire.records import Record
@@ -23,11 +23,14 @@ DAY_S = 86_400
 class Books:
     """Counters of one engine. `traffic`: bytes up and down since its start."""
 
-    def __init__(self, board: Board, store: Store, node: Node, traffic: Callable[[], tuple[int, int]]) -> None:
+    def __init__(
+        self, board: Board, store: Store, node: Node, traffic: Callable[[], tuple[int, int]], *, clock: Clock
+    ) -> None:
         self._board = board
         self._store = store
         self._node = node
         self._traffic = traffic
+        self._clock = clock
         self._counted = (0, 0, 0, 0)
         self._day = 0.0
         self._relays = RelaysNoted()
@@ -48,7 +51,7 @@ class Books:
 
     async def flush(self) -> None:
         """Add what was counted since the last time to this hour, and remember the relays."""
-        now = instant()
+        now = self._clock.instant()
         counted = (*self._traffic(), *self._node.relay.carried())
         up, down, envelopes, relayed = (new - old for new, old in zip(counted, self._counted, strict=True))
         self._counted = counted
@@ -65,7 +68,7 @@ class Books:
 
     async def prune(self) -> None:
         """Remove what is past its time."""
-        unix_s = instant().unix_s
+        unix_s = self._clock.instant().unix_s
         await self._store.prune(
             items_before_s=unix_s - KEEP_ITEMS_S,
             traffic_before_hour=int(unix_s // 3600) - KEEP_TRAFFIC_H,

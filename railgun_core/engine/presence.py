@@ -2,7 +2,8 @@
 
 `not_before` stays the moment this peer began to serve, so that renewing does not make it a newcomer. The address is
 the one it listens at; when it listens everywhere, the one others see, else that of the interface a packet would
-leave by.
+leave by. Sequences only grow, though clocks are set back. A peer whose clock is wrong offers nothing: what it would
+relay, it would relay in the wrong epoch.
 """
 
 from __future__ import annotations
@@ -12,12 +13,78 @@ import socket
 from collections.abc import Sequence
 
 from railgun_core import __version__
+from railgun_core.base.clock import Instant
 from railgun_core.base.keys import Identity
-from railgun_core.wire.records import MAX_LIFETIME_S, Address, PeerBody, PeerRole, Record, sign_record
+from railgun_core.base.skew import ClockState
+from railgun_core.config import Config
+from railgun_core.discovery.dht import Dht
+from railgun_core.engine.clock import Clock
+from railgun_core.engine.ports import Ports
+from railgun_core.mix.mix import Mix
+from railgun_core.wire.records import CLOCK_SLACK_S, MAX_LIFETIME_S, Address, PeerBody, PeerRole, Record, sign_record
 
 PROTOCOL = 1
 LIFETIME_EPOCHS = 3
 MIN_LIFETIME_S = 60
+OFFERED = PeerRole.RELAY | PeerRole.MIX | PeerRole.MAILBOX  # what a wrong clock forbids
+
+
+class Presence:
+    """The record of one peer, and whether it is time for a new one."""
+
+    def __init__(self, config: Config, identity: Identity, *, clock: Clock, dht: Dht, ports: Ports, mix: Mix) -> None:
+        self._config = config
+        self._identity = identity
+        self._clock = clock
+        self._dht = dht
+        self._ports = ports
+        self._mix = mix
+        self._since_s = clock.own().unix_s
+        self._said: tuple[str, bytes, PeerRole] = ("", b"", PeerRole(0))
+        self._due_s = 0.0
+        self._sequence = 0
+        self.record: Record | None = None
+
+    @property
+    def host(self) -> str:
+        """The address this peer gives to others."""
+        seen = self._dht.seen_at
+        return advertised_host(self._config.listen.host, seen[0] if seen is not None else None)
+
+    @property
+    def roles(self) -> PeerRole:
+        """What this peer offers now."""
+        roles = roles_of(self._config.roles)
+        return roles & ~OFFERED if self._clock.judgement.state is ClockState.WRONG else roles
+
+    def said_before(self, sequence: int) -> None:
+        """An earlier start published a record with this sequence."""
+        self._sequence = sequence
+
+    def is_due(self, now: Instant) -> bool:
+        """Whether what was said last is no longer so, or soon too old."""
+        if self.record is None:
+            return False
+        return now.mono_s >= self._due_s or self._said != (self.host, self._mix.published_key, self.roles)
+
+    def renew(self, now: Instant) -> Record:
+        """Sign what is so now. The caller publishes it, and retires the one before."""
+        host, roles, mix = self.host, self.roles, self._mix
+        self.record = own_record(
+            self._identity,
+            self._ports.addresses(host),
+            roles,
+            mix_key=mix.published_key,
+            mix_load=mix.load_for_record(now),
+            since_s=self._since_s + now.unix_s - self._clock.own().unix_s,
+            unix_s=now.unix_s,
+            epoch_s=self._config.epoch_s,
+            after=self._sequence,
+        )
+        self._sequence = self.record.sequence
+        self._said = (host, mix.published_key, roles)
+        self._due_s = now.mono_s + lifetime_s(self._config.epoch_s) / 3
+        return self.record
 
 
 def lifetime_s(epoch_s: int) -> int:
@@ -35,14 +102,21 @@ def own_record(
     epoch_s: int,
     mix_key: bytes = b"",
     mix_load: int = 0,
+    after: int = 0,
 ) -> Record:
-    """This peer's record as of now."""
+    """This peer's record as of now. `after`: the sequence of the one before.
+
+    One before that is further ahead than clocks may differ is no rival: no peer with a right clock has taken it.
+    """
+    sequence = int(unix_s * 1000)
+    if sequence <= after <= sequence + CLOCK_SLACK_S * 1000:
+        sequence = after + 1
     body = PeerBody(tuple(addresses), roles, __version__, PROTOCOL, PROTOCOL, mix_key=mix_key, mix_load=mix_load)
     return sign_record(
         identity,
         body,
-        sequence=int(unix_s * 1000),
-        not_before_s=int(since_s),
+        sequence=sequence,
+        not_before_s=int(min(since_s, unix_s)),
         expires_s=int(unix_s) + lifetime_s(epoch_s),
     )
 

@@ -10,7 +10,7 @@ from railgun_core.base.clock import Instant
 from railgun_core.base.errors import UsageError
 from railgun_core.base.ids import MemberId, RoomId
 from railgun_core.config import Config, save_options
-from railgun_core.engine.clock import instant
+from railgun_core.engine.clock import Clock
 from railgun_core.engine.ledger import EngineLedger
 from railgun_core.events import Effect
 from railgun_core.mix.cover import rate_for
@@ -26,6 +26,7 @@ class PrivateEngine(Protocol):
     """What of the engine is needed here."""
 
     config: Config
+    clock: Clock
     node: Node
     ledger: EngineLedger
 
@@ -65,7 +66,7 @@ class Privacy:
 
     async def secure(self, room: RoomId, *, on: bool, gb_month: float | None) -> None:
         """Switch high security. A budget that is named is kept for all high-security rooms and after a restart."""
-        node, now, out = self._engine.node, instant(), list[Effect]()
+        node, now, out = self._engine.node, self._engine.clock.instant(), list[Effect]()
         if gb_month is not None:
             if on and rate_for(gb_month) < 2 * TALK_PER_S:
                 raise UsageError("That budget is too small: messages would wait for ever.", code="not-possible")
@@ -86,7 +87,7 @@ class Privacy:
     async def remove(self, room: RoomId, member: MemberId) -> None:
         """Give those who stay a new root; the member opens nothing that is sent from then on."""
         out: list[Effect] = []
-        self._engine.node.rooms.remove(self._room(room), member, instant(), out)
+        self._engine.node.rooms.remove(self._room(room), member, self._engine.clock.instant(), out)
         self._engine.carry_out(out)
         await self._engine.settled()
 

@@ -82,6 +82,7 @@ class Tunnels:
         record: Callable[[PeerId], Record | None] | None,
         own_host: Callable[[], str],
         limits: TunnelLimits | None = None,
+        unix_s: Callable[[], float] = time.time,
     ) -> None:
         """`transport`: what TLS links are opened with, None when this engine uses no TLS: then it has no tunnels.
 
@@ -92,6 +93,7 @@ class Tunnels:
         self._link = link
         self._record = record
         self._own_host = own_host
+        self._unix_s = unix_s
         self._guard = None if transport is None else TunnelGuard(transport, self._place, limits=limits)
         self._clients: dict[LinkId, TunnelClient] = {}
         self._open: dict[TunnelPipe, Link] = {}
@@ -173,7 +175,7 @@ class Tunnels:
     def _place(self, peer: PeerId) -> Place | None:
         """Where a client's relay is, if this engine serves clients and knows it."""
         record = None if self._record is None else self._record(peer)
-        address = guarded_address(record, own_host=self._own_host(), unix_s=time.time())
+        address = guarded_address(record, own_host=self._own_host(), unix_s=self._unix_s())
         return None if record is None or address is None else Place(record.public_key, address)
 
     def _ended(self, pipe: TunnelPipe) -> None:

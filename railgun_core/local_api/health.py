@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 
 from railgun_core.base.errors import EnvironmentFailure
+from railgun_core.base.skew import ClockState
 from railgun_core.engine.engine import Engine
 from railgun_core.local_api.messages import Check
 from railgun_core.transport.iroh_glue import IS_FAST
-
-CLOCK_LIMIT_S = 120  # protocol.md 9
 
 
 async def checks(engine: Engine) -> tuple[Check, ...]:
@@ -35,7 +34,7 @@ def _contacts(engine: Engine) -> Check:
     count = engine.dht.contacts
     if count:
         return Check("peers", True, "1 peer answers." if count == 1 else f"{count} peers answer.")
-    if not engine.config.bootstrap and not engine.config.lan:
+    if not engine.config.entries and not engine.config.lan:
         return Check("peers", True, "No peer is configured, so this one waits for others to come.")
     return Check("peers", False, "No peer answers; check the network and the bootstrap addresses.")
 
@@ -51,11 +50,17 @@ def _relays(engine: Engine) -> Check:
 
 
 def _clock(engine: Engine) -> Check:
-    offset_s = engine.dht.clock_offset_s()
-    if offset_s is None:
+    found = engine.clock.judgement
+    if found.offset_s is None:
         return Check("clock-of-peers", True, "Fewer than eight peers have told the time, so it was not compared.")
-    good = abs(offset_s) <= CLOCK_LIMIT_S
-    return Check("clock-of-peers", good, f"The clock differs from the peers' by {abs(offset_s):.0f} s.")
+    away = f"The clock is {abs(found.offset_s):.0f} s {'behind' if found.offset_s > 0 else 'ahead of'} the peers'"
+    match found.state:
+        case ClockState.WRONG:
+            return Check("clock-of-peers", False, f"{away}: this peer relays for nobody until it is set right.")
+        case ClockState.CORRECTED:
+            return Check("clock-of-peers", True, f"{away}, and is corrected by that much.")
+        case _:
+            return Check("clock-of-peers", True, f"The clock agrees with those of {found.peers} peers.")
 
 
 def _sockets(engine: Engine) -> Check:

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import resource
-import time
 from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 
 from railgun_core.base.errors import UsageError
 from railgun_core.base.ids import Tag
 from railgun_core.changes import DutyPut
-from railgun_core.engine.clock import instant
 from railgun_core.engine.engine import Engine
 from railgun_core.local_api import messages as m
 from railgun_core.local_api.handlers import Handler, call, latest, stream
@@ -68,7 +66,7 @@ class Verbs(RoomVerbs):
         engine = self._engine
         return engine.board.status(
             engine.node,
-            instant(),
+            self._engine.clock.instant(),
             contacts=engine.dht.contacts,
             lookups_ms=engine.dht.lookup_times_ms(),
             links=engine.links.by_transport(),
@@ -77,7 +75,7 @@ class Verbs(RoomVerbs):
     # ------------------------------------------------------------ the network
 
     async def duties(self, _: m.Empty) -> m.Duties:
-        engine, now = self._engine, instant()
+        engine, now = self._engine, self._engine.clock.instant()
         live = tuple(engine.board.duty(d, engine.node, now.unix_s) for d in engine.node.relay.duties.values())
         tags = {duty.tag for duty in engine.node.relay.duties.values()}
         rows = await engine.store.duties(limit=PAST_DUTIES)
@@ -176,7 +174,7 @@ class Verbs(RoomVerbs):
             yield m.LogLines(lines)
 
     async def traffic(self, _: m.Empty) -> m.TrafficHistory:
-        rows = await self._engine.store.traffic(since_hour=int(time.time() // 3600) - 31 * 24)
+        rows = await self._engine.store.traffic(since_hour=int(self._engine.clock.instant().unix_s // 3600) - 31 * 24)
         return m.TrafficHistory(
             tuple(m.TrafficHour(r.hour, r.up_bytes, r.down_bytes, r.envelopes, r.relayed_bytes) for r in rows)
         )

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from railgun_core.base.errors import UsageError
 from railgun_core.base.ids import MemberId
 from railgun_core.config import OPTIONS
-from railgun_core.engine.clock import instant
 from railgun_core.engine.engine import Engine
 from railgun_core.local_api import messages as m
 from railgun_core.local_api.handlers import Handler, call
@@ -46,7 +45,7 @@ class PrivacyVerbs:
 
     async def price(self, args: m.PriceAsk) -> m.Price:
         _check_budget(args.gb_month)
-        return self._privacy.price(self._room(args.room).id, args.gb_month, instant())
+        return self._privacy.price(self._room(args.room).id, args.gb_month, self._engine.clock.instant())
 
     async def secure(self, args: m.RoomSecure) -> m.RoomInfo:
         room = self._room(args.room)
@@ -76,7 +75,9 @@ class PrivacyVerbs:
             self._engine,
             room,
             args.messages,
-            submit=lambda effects: self._privacy.send_opaque(room.id, args.messages, instant(), effects),
+            submit=lambda effects: self._privacy.send_opaque(
+                room.id, args.messages, self._engine.clock.instant(), effects
+            ),
             wait=args.wait,
             wait_s=args.wait_s,
         )
@@ -84,7 +85,7 @@ class PrivacyVerbs:
     async def exposure(self, args: m.ExposureAsk) -> m.Exposure:
         if not 0 <= args.days_ago < DAYS_KEPT:
             raise UsageError(f"The ledger goes back {DAYS_KEPT - 1} days.", code="usage")
-        return await self._privacy.exposure(args.days_ago, instant())
+        return await self._privacy.exposure(args.days_ago, self._engine.clock.instant())
 
     # ------------------------------------------------------------ inside
 

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import time
 from collections.abc import AsyncGenerator, Mapping
 
 from railgun_core.base.errors import UsageError
 from railgun_core.changes import Message
-from railgun_core.engine.clock import instant
 from railgun_core.engine.engine import Engine
 from railgun_core.events import Effect
 from railgun_core.local_api import messages as m
@@ -57,7 +55,7 @@ class RoomVerbs:
         return room_info(room)
 
     async def room_join(self, args: m.RoomJoin) -> m.RoomInfo:
-        invite = decode_invite(args.link, time.time())
+        invite = decode_invite(args.link, self._engine.clock.instant().unix_s)
         if invite.hints and not self._engine.dht.contacts:
             await self._engine.dht.bootstrap(invite.hints)
         async with self._joining:  # one at a time: a room that was left is cleared before it is entered again
@@ -80,27 +78,29 @@ class RoomVerbs:
     async def _enter(self, name: str, root: bytes, *, joining: bool) -> Room:
         self._check_disk()
         effects: list[Effect] = []
-        room = self._engine.node.rooms.create(name, root, instant(), effects, joining=joining)
+        room = self._engine.node.rooms.create(name, root, self._engine.clock.instant(), effects, joining=joining)
         self._engine.carry_out(effects)
         await self._engine.settled()
         return room
 
     async def room_list(self, _: m.Empty) -> m.Rooms:
-        now, board, node = instant(), self._engine.board, self._engine.node
+        now, board, node = self._engine.clock.instant(), self._engine.board, self._engine.node
         rooms = tuple(self._rooms())
         return m.Rooms(tuple(map(room_info, rooms)), tuple(board.room(room, node, now) for room in rooms))
 
     async def room_invite(self, args: m.RoomRef) -> m.Invite:
         room = self._room(args.room)
-        hints = self._engine.contact_hints()
-        link = encode_invite(Invite(room.put.root, room.put.name, int(time.time()) + LIFETIME_S, hints))
+        hints = self._engine.entering.contact_hints()
+        link = encode_invite(
+            Invite(room.put.root, room.put.name, int(self._engine.clock.instant().unix_s) + LIFETIME_S, hints)
+        )
         return m.Invite(room.id.hex(), link)
 
     async def room_leave(self, args: m.RoomRef) -> m.RoomInfo:
         async with self._joining:
             room = self._room(args.room)
             effects: list[Effect] = []
-            self._engine.node.rooms.leave(room, instant(), effects)
+            self._engine.node.rooms.leave(room, self._engine.clock.instant(), effects)
             self._engine.carry_out(effects)
             await self._engine.settled()
         return room_info(room)
@@ -112,7 +112,7 @@ class RoomVerbs:
             me=True,
             have=room.outbox.last_seq,
             confirmed=room.outbox.last_seq,
-            heard_unix_s=time.time(),
+            heard_unix_s=self._engine.clock.instant().unix_s,
             left=False,
             secure=room.put.secure,
         )
@@ -139,7 +139,7 @@ class RoomVerbs:
             self._engine,
             room,
             args.lines,
-            submit=lambda effects: node.rooms.submit(room, args.lines, instant(), effects),
+            submit=lambda effects: node.rooms.submit(room, args.lines, self._engine.clock.instant(), effects),
             wait=args.wait,
             wait_s=args.wait_s,
         )

@@ -87,10 +87,18 @@ def test_a_wrong_value_is_one_sentence_and_exit_2(tmp_path: Path, name: str, val
     assert says in (None, caught.value.detail)
 
 
-def test_mode_full_takes_no_configured_bootstrap(tmp_path: Path) -> None:
-    assert load_config(tmp_path, {"mode": "full"}).mode == "full"
-    with pytest.raises(UsageError):
-        load_config(tmp_path, {"mode": "full", "bootstrap": "127.0.0.1:5"})
+def test_mode_full_keeps_configured_entries_for_later_and_uses_none(tmp_path: Path) -> None:
+    full = load_config(tmp_path, {"mode": "full", "bootstrap": "127.0.0.1:5"})
+    assert (full.bootstrap, full.entries) == ((HostPort("127.0.0.1", 5),), ())
+    assert load_config(tmp_path, {"bootstrap": "127.0.0.1:5"}).entries == full.bootstrap
+
+
+def test_mode_hybrid_needs_a_server_and_says_so_in_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"^Mode hybrid needs a central server: name one with --central HOST:PORT\.$"):
+        load_config(tmp_path, {"mode": "hybrid"})
+    hybrid = load_config(tmp_path, {"mode": "hybrid", "central": "127.0.0.1:4222", "bootstrap": "127.0.0.1:5"})
+    assert hybrid.central == (HostPort("127.0.0.1", 4222),)
+    assert hybrid.entries == hybrid.bootstrap
 
 
 def test_lists_may_be_repeated_flags_text_with_commas_or_toml_lists(tmp_path: Path) -> None:

@@ -1,0 +1,149 @@
+"""The modes of one engine, changed while it runs: p2p, full, hybrid.
+
+full: no configured entry is asked; those in config.toml are kept for later. hybrid: a central server is at hand when
+committees and mailboxes fail, or first when a person wants so. Changing the mode closes no link: what works goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
+
+from railgun_core.base.errors import UsageError
+from railgun_core.config import Config, HostPort, save_options
+from railgun_core.engine.board import Board
+from railgun_core.engine.clock import Clock
+from railgun_core.engine.entering import Entering
+from railgun_core.engine.tasks import Tasks
+from railgun_core.events import CentralFollow, CentralKeep, CentralKept, Effect, Event
+from railgun_core.node import Node
+from railgun_core.status import CentralStatus
+
+
+class CentralLink(Protocol):
+    """What of engine/central.py is used here."""
+
+    async def start(self) -> None:
+        """Begin to connect; never waits for the server."""
+
+    async def stop(self) -> None:
+        """End everything. Bounded."""
+
+    def apply(self, effect: CentralKeep | CentralFollow) -> None:
+        """Do what the node asks."""
+
+    def status(self) -> CentralStatus:
+        """As people see it."""
+
+
+class ModalEngine(Protocol):
+    """What of the engine is needed here."""
+
+    config: Config
+    board: Board
+    node: Node
+    clock: Clock
+    entering: Entering
+    tasks: Tasks
+
+    def tell(self, event: Event) -> None:
+        """An event for the node."""
+
+    def carry_out(self, effects: list[Effect]) -> None:
+        """Effects of a command that went to the node directly."""
+
+    def notice(self, code: str, level: str = "info", detail: str = "") -> None:
+        """Something for a person to know."""
+
+
+def _central(config: Config, tell: Callable[[Event], None]) -> CentralLink:
+    from railgun_core.engine.central import Central  # the NATS client: only who uses a server pays for it
+
+    return Central(config, tell)
+
+
+class Modes:
+    """What depends on the mode. `make_central` opens the way to the server of hybrid mode."""
+
+    def __init__(
+        self, engine: ModalEngine, make_central: Callable[[Config, Callable[[Event], None]], CentralLink] = _central
+    ) -> None:
+        self._engine = engine
+        self._make_central = make_central
+        self._link: CentralLink | None = None
+        self._changing = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Begin in the configured mode; call it after the node has started."""
+        config = self._engine.config
+        self._engine.board.mode = config.mode
+        if config.mode == "full" and config.bootstrap:
+            self._engine.notice("bootstrap-not-used")
+        if config.mode == "hybrid":
+            await self._switch_on(config)
+
+    async def close(self) -> None:
+        """End the link to the server. Bounded."""
+        link, self._link = self._link, None
+        if link is not None:
+            await link.stop()
+
+    def status(self) -> CentralStatus:
+        """The central server, as people see it."""
+        return CentralStatus() if self._link is None else self._link.status()
+
+    def ask_central(self, effect: CentralKeep | CentralFollow) -> None:
+        """What the node asks of the server. Without one it is told so at once."""
+        if self._link is not None:
+            self._link.apply(effect)
+        elif isinstance(effect, CentralKeep):
+            self._engine.tell(CentralKept(effect.ticket, "not-hybrid"))
+
+    async def change(
+        self, mode: str, *, central: tuple[HostPort, ...] | None = None, central_first: bool | None = None
+    ) -> Config:
+        """Change the mode now and for later starts. UsageError in one sentence; nothing has changed then."""
+        async with self._changing:
+            old = self._engine.config
+            new = replace(
+                old,
+                mode=mode,
+                central=old.central if central is None else central,
+                central_first=old.central_first if central_first is None else central_first,
+            )
+            if central and mode != "hybrid":
+                raise UsageError("A central server belongs to mode hybrid.")
+            changes = {"mode": new.mode, "central": new.central or None, "central_first": new.central_first}
+            await asyncio.to_thread(save_options, new.data_dir, changes)
+            self._engine.config = new
+            self._engine.board.mode = new.mode
+            await self._become(old, new)
+            return new
+
+    async def _become(self, old: Config, new: Config) -> None:
+        server = (new.central, new.central_first)
+        if self._link is not None and (new.mode != "hybrid" or server != (old.central, old.central_first)):
+            await self._switch_off(new)
+        if new.mode == "hybrid" and self._link is None:
+            await self._switch_on(new)
+        if old.entries != new.entries:
+            self._engine.entering.use_entries(new)
+        if new.mode == "full" and new.bootstrap:
+            self._engine.notice("bootstrap-not-used")
+
+    async def _switch_on(self, config: Config) -> None:
+        self._link = self._make_central(config, self._engine.tell)
+        await self._link.start()
+        self._tell_rooms(config, on=True)
+
+    async def _switch_off(self, config: Config) -> None:
+        await self.close()
+        self._tell_rooms(config, on=False)
+
+    def _tell_rooms(self, config: Config, *, on: bool) -> None:
+        out: list[Effect] = []
+        mail = self._engine.node.rooms.mail
+        mail.central_mode(on, config.central_first, self._engine.clock.instant(), out)
+        self._engine.carry_out(out)
