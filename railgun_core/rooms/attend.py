@@ -1,16 +1,24 @@
-"""Keeping sessions with a committee: opening, slices, pings, and what relays say.
+"""Keeping sessions with a committee: opening, slices, signs of life, and what relays say.
 
 Nothing here decides what a room sends or shows; it turns a relay's frames into calls on publish.py and receive.py.
+Any frame is a sign of life. Looks at the heartbeats fall on a grid of an eighth of a second, which all rooms share, so
+that a device with many rooms wakes up once for all of them. Source: protocol.md 9.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
 from railgun_core.base.clock import Instant
 from railgun_core.base.errors import MalformedFrame
+from railgun_core.base.heartbeat import IDLE_EVERY_S, PING_EVERY_S, Beat
 from railgun_core.base.ids import LinkId
 from railgun_core.events import Effect, Send
 from railgun_core.rooms import publish, receive, removal, sync
-from railgun_core.rooms.lane import Lane
+from railgun_core.rooms.failover import Cause
+from railgun_core.rooms.lane import CALM_S, Lane
 from railgun_core.rooms.room import Room, RoomContext
 from railgun_core.rooms.session import Phase, RelaySession
 from railgun_core.status import DutyState
@@ -35,9 +43,18 @@ from railgun_core.wire.frames import (
 from railgun_core.wire.kinds import FrameType
 from railgun_core.wire.records import Record, decode_record
 
-PING_EVERY_S = 5.0
-SUSPECT_AFTER_S = 3.0  # protocol.md 9
 OPEN_WITHIN_S = 5.0
+GRID_PER_S = 8  # a power of two: its steps are exact
+ANSWERED_WITHIN_BEATS = 3  # protocol.md 9: links that answered in the last 3 s, at a ping each second
+
+
+@dataclass(slots=True)
+class Looked:
+    """What a look at the heartbeats of one lane brought."""
+
+    suspects: list[RelaySession] = field(default_factory=list)  # since now
+    gone: list[RelaySession] = field(default_factory=list)  # dead, or not opened in time
+    settled: bool = False  # suspects have come back, or have been calm for long enough: slices may move
 
 
 def link_up(
@@ -53,8 +70,9 @@ def link_up(
     session.link = link
     session.binding = binding
     session.phase = Phase.OPENING
-    session.heard_s = now.mono_s
+    session.heart.heard(now.mono_s)
     session.slice = _slice_for(lane)
+    session.opens = 1
     out.append(Send(link, (_open(context, lane, session).encode(),)))
 
 
@@ -65,6 +83,7 @@ def reslice(context: RoomContext, lane: Lane, out: list[Effect], *, joining: boo
     """
     for session, slice_ in lane.wanted_slices():
         session.slice = slice_
+        session.opens += 1
         assert session.link is not None
         frames = [_open(context, lane, session).encode()]
         if slice_ is not Slice.QUIET and not joining:
@@ -82,6 +101,9 @@ def frames(
     out: list[Effect],
 ) -> tuple[tuple[Record, ...], bool]:
     """Everything one read brought: relay records for the view, and whether the session has ended."""
+    if session.heart.heard(now.mono_s):
+        lane.failovers.returned(session.peer_id)
+        lane.unsettled = True
     sealed: list[int] = []
     records: tuple[Record, ...] = ()
     ended = False
@@ -100,6 +122,8 @@ def frames(
                 _control(room, context, lane, session, frame, now, out)
     if sealed:  # also when the relay said goodbye behind them
         receive.envelopes(room, context, lane, session, batch, sealed, now, out)
+    if ended:
+        session.cause = Cause.REFUSED
     return records, ended
 
 
@@ -115,19 +139,102 @@ def greet(room: Room, context: RoomContext, lane: Lane, now: Instant, out: list[
         sync.plan_sync(room, context, now, within_s=0.06 if room.joining else 0.5)
 
 
-def ping(lane: Lane, now: Instant, out: list[Effect]) -> list[RelaySession]:
-    """Ask quiet relays for a sign of life; those that gave none in time."""
-    suspects: list[RelaySession] = []
+def look(lane: Lane, now: Instant, out: list[Effect], *, cut_off: bool) -> Looked:
+    """Ask quiet relays for a sign of life; who has become suspect, and who is gone.
+
+    `cut_off`: most links of this device are silent, so nobody is declared dead. Costs O(sessions).
+    """
+    looked = Looked(settled=lane.unsettled)
+    lane.unsettled = False
+    worried = any(s.is_open and s.in_use and s.heart.unanswered for s in lane.sessions.values())
+    if worried:
+        lane.troubled_s = now.mono_s
     for session in list(lane.sessions.values()):
         if session.link is None:
             continue
-        quiet_s = now.mono_s - session.heard_s
-        limit_s = PING_EVERY_S + SUSPECT_AFTER_S if session.is_open else OPEN_WITHIN_S
-        if quiet_s > limit_s:
-            suspects.append(session)
-        elif quiet_s >= PING_EVERY_S * 0.5:
+        if not session.is_open:
+            if now.mono_s - session.heart.heard_s >= OPEN_WITHIN_S:
+                looked.gone.append(session)
+            continue
+        was_suspect = session.is_suspect
+        beat = _beat(session, _pace(lane, session, worried=worried), now)
+        if beat is Beat.DEAD and not cut_off:
+            session.cause = Cause.SILENT
+            looked.gone.append(session)
+            continue
+        if beat is not Beat.QUIET:
             out.append(Send(session.link, (Ping(0).encode(),)))
-    return suspects
+        if session.is_suspect and not was_suspect:
+            looked.suspects.append(session)
+        looked.settled |= _tried(lane, session, now)
+    return looked
+
+
+def suspected(
+    room: Room, context: RoomContext, lane: Lane, suspects: list[RelaySession], now: Instant, out: list[Effect]
+) -> None:
+    """Relays left three pings unanswered: others push, and what only these have goes out again. Nothing is closed."""
+    for session in suspects:
+        publish.given_up(room, lane, session, now, cause=Cause.SILENT)
+    publish.relieve(room, lane)
+    reslice(context, lane, out, joining=room.joining)
+    publish.pump(room, context, now, out)
+    publish.conclude(room, now, out)
+
+
+def is_cut_off(lanes: Iterable[Lane], now: Instant) -> bool:
+    """Whether most of this device's links in use are silent: then it is this device that nobody hears."""
+    used = [s for lane in lanes if lane.is_working for s in lane.open_sessions() if s.slice is not Slice.QUIET]
+    answered = sum(now.mono_s - s.heart.heard_s <= ANSWERED_WITHIN_BEATS * s.heart.every_s for s in used)
+    return len(used) >= 2 and 2 * answered < len(used)
+
+
+def next_look_s(lanes: Iterable[Lane], now: Instant) -> float | None:
+    """When the next heartbeat is due, on the grid; None without sessions."""
+    times = [
+        session.heart.next_s() if session.is_open else session.heart.heard_s + OPEN_WITHIN_S
+        for lane in lanes
+        for session in lane.sessions.values()
+        if session.link is not None
+    ]
+    if not times:
+        return None
+    return max(math.ceil(min(times) * GRID_PER_S), _step(now) + 1) / GRID_PER_S
+
+
+def _step(now: Instant) -> int:
+    return math.floor(now.mono_s * GRID_PER_S)
+
+
+def _pace(lane: Lane, session: RelaySession, *, worried: bool) -> float:
+    """How often to ask: each second while something depends on it, or would if another relay failed."""
+    if session.tunnelled or not lane.is_working:
+        return IDLE_EVERY_S
+    return PING_EVERY_S if worried or session.in_use or session.is_suspect else IDLE_EVERY_S
+
+
+def _beat(session: RelaySession, every_s: float, now: Instant) -> Beat:
+    """What is due, as if it were the last step of the grid: a timer that fires late must not shift all later looks."""
+    heart, at_s = session.heart, _step(now) / GRID_PER_S
+    beat = heart.look(at_s)  # at its old pace: a change of pace is no absence
+    if heart.every_s != every_s:
+        heart.every_s = every_s
+        beat = heart.look(at_s) if beat is Beat.QUIET else beat
+    if beat is Beat.DEAD:
+        heart.asked_s = at_s
+    return beat
+
+
+def _tried(lane: Lane, session: RelaySession, now: Instant) -> bool:
+    """Note a suspicion; whether a relay that was suspect has been sound for long enough to be used like the others."""
+    if session.is_suspect:
+        session.suspected_s = lane.troubled_s = now.mono_s
+    elif (
+        session.suspected_s is not None and now.mono_s - session.suspected_s >= CALM_S and not session.heart.unanswered
+    ):
+        session.suspected_s = None
+        return True
+    return False
 
 
 def _control(
@@ -164,7 +271,9 @@ def _opened(
     now: Instant,
     out: list[Effect],
 ) -> None:
+    session.opens = max(0, session.opens - 1)
     if session.is_open:
+        publish.conclude(room, now, out)
         return
     session.phase = Phase.OPEN
     session.grant(frame.rate_per_s, frame.burst, now.mono_s)
@@ -174,12 +283,14 @@ def _opened(
         out.append(Send(session.link, (Pull(lane.handle, 0).encode(),)))
     reslice(context, lane, out, joining=room.joining)
     greet(room, context, lane, now, out)
+    publish.relieve(room, lane)
     publish.pump(room, context, now, out)
+    publish.conclude(room, now, out)
 
 
 def _slice_for(lane: Lane) -> Slice:
     """The slice to begin with: push from the first relay that opens, so that nothing is missed meanwhile."""
-    taken = {s.slice for s in lane.sessions.values() if s.phase is not Phase.DIALLING}
+    taken = {s.slice for s in lane.sessions.values() if s.phase is not Phase.DIALLING and not s.is_suspect}
     return next((s for s in (Slice.PUSH, Slice.ANNOUNCE) if s not in taken), Slice.QUIET)
 
 

@@ -2,7 +2,9 @@
 
 A member opens sessions with three of the relays, in an order that rendezvous hashing over its pseudonym gives: the
 first that answers pushes, the second announces, the third stands by. Fewer relays see a member's address than if it
-met them all, and each relay pushes to its even share of the members.
+met them all, and each relay pushes to its even share of the members. Relays that do not answer are not given up at
+once: others are opened beside them and come first, and who has been silent stays behind for a while, so that a relay
+that comes and goes does not take the room with it each time.
 """
 
 from __future__ import annotations
@@ -14,11 +16,15 @@ from railgun_core.base.keys import Identity
 from railgun_core.committee.rotation import Rotation
 from railgun_core.committee.selection import Committee
 from railgun_core.rooms.epoch_keys import EpochKeys
+from railgun_core.rooms.failover import Failovers
 from railgun_core.rooms.session import RelaySession
 from railgun_core.status import DutyState
 from railgun_core.wire.frames import Slice
 
 SESSIONS = 3
+ANSWER_WITHIN_S = 1.5  # a dial that takes longer no longer counts: others are dialled beside it
+CALM_S = 30.0  # how long a relay that was silent stays behind the others, and more sessions than needed are kept
+ENDING_S = 5.0  # before an epoch's end: relays whose clocks run ahead say goodbye already
 BACKOFF_S = (0.3, 1.0, 2.0, 4.0, 8.0, 15.0)
 
 
@@ -36,6 +42,9 @@ class Lane:
         self.sessions: dict[PeerId, RelaySession] = {}
         self.seen: set[MsgId] = set()
         self.greeted = False
+        self.failovers = Failovers()
+        self.troubled_s = float("-inf")  # when a relay was last in doubt
+        self.unsettled = False  # a suspect gave signs of life: look at the slices again
         self._failures: dict[PeerId, tuple[int, float]] = {}
 
     @property
@@ -58,24 +67,73 @@ class Lane:
 
         return (*sorted(committee.members, key=ticket), *(holder.peer_id for holder in committee.standbys))
 
+    @property
+    def is_working(self) -> bool:
+        """Whether messages go through it now: it serves, or is in overlap."""
+        return self.rotation.state in (DutyState.SERVING, DutyState.OVERLAP)
+
+    def is_ending(self, unix_s: float) -> bool:
+        """Whether its relays may be leaving in good order."""
+        turn_s = self.rotation.next_turn_s()
+        return self.rotation.state is DutyState.OVERLAP and turn_s is not None and turn_s - unix_s < ENDING_S
+
+    @property
+    def is_pushed(self) -> bool:
+        """Whether a relay that is not suspect has confirmed that it pushes."""
+        return any(s.slice is Slice.PUSH and not s.opens and not s.is_suspect for s in self._open())
+
     def open_sessions(self) -> list[RelaySession]:
-        """Open sessions, best first."""
+        """Open sessions, best first: those in doubt behind the sound ones, suspects last."""
         ranked = {peer_id: rank for rank, peer_id in enumerate(self.order)}
-        found = [session for session in self.sessions.values() if session.is_open]
-        return sorted(found, key=lambda session: ranked.get(session.peer_id, len(ranked)))
+        return sorted(self._open(), key=lambda s: (s.standing, ranked.get(s.peer_id, len(ranked))))
+
+    def sound_sessions(self) -> list[RelaySession]:
+        """Open sessions whose relays are not suspect, best first."""
+        return [session for session in self.open_sessions() if not session.is_suspect]
 
     def to_dial(self, now_s: float) -> list[PeerId]:
-        """The relays to dial now, so that SESSIONS of them are open or on their way."""
-        chosen = [p for p in self.order if p in self.sessions]
-        wanted = [p for p in self.order if p not in self.sessions and self.may_use(p, now_s)]
-        return wanted[: max(0, SESSIONS - len(chosen))]
+        """The relays to dial now, so that SESSIONS of them answer or may still do."""
+        lacking = SESSIONS - self._counted(now_s)
+        if lacking <= 0:
+            return []
+        return [p for p in self.order if p not in self.sessions and self.may_use(p, now_s)][:lacking]
 
-    def retry_s(self) -> float | None:
-        """When a relay that failed may be dialled again, if sessions are lacking."""
-        if len(self.sessions) >= SESSIONS:
+    def _open(self) -> list[RelaySession]:
+        return [session for session in self.sessions.values() if session.is_open]
+
+    def _counted(self, now_s: float) -> int:
+        """Sessions that are open or may soon be. When all that are used are in doubt, doubtful ones do not count."""
+        used = [session for session in self._open() if session.in_use]
+        worried = bool(used) and all(session.is_doubtful(now_s) for session in used)
+        count = 0
+        for session in self.sessions.values():
+            if session.peer_id not in self.order:
+                continue
+            if not session.is_open:
+                count += now_s - session.begun_s < ANSWER_WITHIN_S
+            else:
+                count += not session.is_suspect and not (worried and session.is_doubtful(now_s))
+        return count
+
+    def review_s(self, now_s: float) -> float | None:
+        """When to look again whether relays have to be dialled: a back-off ends, or a dial was given long enough."""
+        spare = [p for p in self.order if p not in self.sessions]
+        if not spare:
             return None
-        times = [self._failures[p][1] for p in self.order if p not in self.sessions and p in self._failures]
+        begun = [s.begun_s + ANSWER_WITHIN_S for s in self.sessions.values() if not s.is_open]
+        times = [at_s for at_s in begun if at_s > now_s]
+        if self._counted(now_s) < SESSIONS:
+            times += [self._failures[p][1] for p in spare if p in self._failures]
         return min(times, default=None)
+
+    def surplus(self, now_s: float) -> list[RelaySession]:
+        """Sessions beyond those needed, once all is well for a while: silent ones, from the last on."""
+        ranked = self.open_sessions()
+        if len(ranked) <= SESSIONS or now_s - self.troubled_s < CALM_S:
+            return []
+        if any(session.standing or session.opens for session in ranked[:SESSIONS]):
+            return []
+        return [session for session in ranked[SESSIONS:] if not session.in_use]
 
     def failed(self, peer_id: PeerId, now_s: float) -> RelaySession | None:
         """A relay did not answer, refused or vanished: others come first for a while."""
@@ -95,19 +153,31 @@ class Lane:
         """A relay opened a session: its earlier failures are forgotten."""
         self._failures.pop(peer_id, None)
 
+    def forget_failures(self) -> None:
+        """Every relay may be dialled at once, and dials that were begun count for nothing."""
+        self._failures.clear()
+        for peer_id in [peer_id for peer_id, session in self.sessions.items() if session.link is None]:
+            del self.sessions[peer_id]
+
     def outsiders(self) -> list[RelaySession]:
         """Sessions with relays that a newer committee does not have, once two others are open."""
         inside = set(self.order)
         strangers = [s for s in self.sessions.values() if s.peer_id not in inside]
-        if strangers and sum(1 for s in self.sessions.values() if s.is_open and s.peer_id in inside) < 2:
+        if strangers and sum(1 for s in self.sound_sessions() if s.peer_id in inside) < 2:
             return []
         return strangers
 
     def wanted_slices(self) -> list[tuple[RelaySession, Slice]]:
-        """Sessions whose slice should change: push from the best, ids from the next, silence from the others."""
+        """Sessions whose slice should change: push from the best, ids from the next, silence from the others.
+
+        Nothing moves while all are suspect: which of them comes back, nobody knows.
+        """
         plan = (Slice.PUSH, Slice.ANNOUNCE)
         wanted: list[tuple[RelaySession, Slice]] = []
-        for rank, session in enumerate(self.open_sessions()):
+        ranked = self.open_sessions()
+        if ranked and ranked[0].is_suspect:
+            return []
+        for rank, session in enumerate(ranked):
             slice_ = plan[rank] if rank < len(plan) else Slice.QUIET
             if session.slice is not slice_:
                 wanted.append((session, slice_))

@@ -212,7 +212,6 @@ class Rooms:
         if place is None:
             return ()
         room, lane, session = place
-        session.heard_s = now.mono_s
         records, lost = attend.frames(room, self.context, lane, session, batch, now, out)
         if lost:
             self._links.pop(link, None)
@@ -237,6 +236,20 @@ class Rooms:
         if not secure:
             return None
         return posting.dummy(secure[self.context.rng.randrange(0, len(secure))], self.context, now)
+
+    def woke(self, now: Instant, out: list[Effect]) -> None:
+        """This device slept, or its address changed; its links are down already. Dial at once, whatever failed before.
+
+        What was missed comes with the next sessions: each asks its relay what it holds, and says where this member is.
+        """
+        for room in list(self.rooms.values()):
+            for lane in room.every_lane():
+                lane.forget_failures()
+                lane.failovers.clear()
+                lane.greeted = False
+            self._enter(room, now, out)
+            for lane in room.every_lane():
+                self._attend(room, lane, now, out)
 
     def fetched(self, room_id: RoomId, items: tuple[Item, ...], now: Instant, out: list[Effect]) -> None:
         """Own items that were read back."""
@@ -342,28 +355,37 @@ class Rooms:
             wanted = []  # never past the guard
         for peer_id in wanted:
             dial = self._dial(peer_id, lane.pseudonym.seed, via, out)
-            session = lane.sessions[peer_id] = RelaySession(peer_id, dial, heard_s=now.mono_s)
+            session = RelaySession.begin(peer_id, dial, now.mono_s, tunnelled=via is not None)
+            lane.sessions[peer_id] = session
             self._dials[dial] = (room, lane, session)
         for session in lane.outsiders():
-            del lane.sessions[session.peer_id]
-            publish.session_lost(room, session)
-            if session.link is not None:
-                self._links.pop(session.link, None)
-                out.append(Hangup(session.link))
-        retry_s = lane.retry_s()
-        if retry_s is not None:
-            self.timers.set_earlier(("attend", room.id, lane.epoch), max(retry_s, now.mono_s + 0.05))
+            self._part(room, lane, session, out)
+        review_s = lane.review_s(now.mono_s)
+        if review_s is not None:
+            self.timers.set_earlier(("attend", room.id, lane.epoch), max(review_s, now.mono_s + 0.05))
+
+    def _part(self, room: Room, lane: Lane, session: RelaySession, out: list[Effect]) -> None:
+        """Leave a relay that is not needed any more."""
+        del lane.sessions[session.peer_id]
+        publish.session_lost(room, session)
+        if session.link is not None:
+            self._links.pop(session.link, None)
+            out.append(Hangup(session.link))
 
     def _lost(self, place: Place, now: Instant, out: list[Effect]) -> None:
         room, lane, session = place
         if lane.sessions.get(session.peer_id) is not session:
             return
         lane.failed(session.peer_id, now.mono_s)
+        if not session.is_suspect:  # others have taken over from a suspect
+            publish.given_up(room, lane, session, now, cause=session.cause)
         publish.session_lost(room, session)
         if lane.is_live and room.id in self.rooms:
             attend.reslice(self.context, lane, out, joining=room.joining)
             self._attend(room, lane, now, out)
             publish.pump(room, self.context, now, out)
+            publish.conclude(room, now, out)
+            self._ping_soon(room, now)
 
     def _close_lane(self, room: Room, lane: Lane, out: list[Effect]) -> None:
         for lanes in (room.lanes, *(former.lanes for former in room.lineage.formers)):
@@ -382,17 +404,30 @@ class Rooms:
         lane.sessions.clear()
 
     def _ping_soon(self, room: Room, now: Instant) -> None:
-        self.timers.set_earlier(("ping", room.id, 0), now.mono_s + attend.PING_EVERY_S)
+        at_s = attend.next_look_s(room.every_lane(), now)
+        if at_s is not None:
+            self.timers.set_earlier(("ping", room.id, 0), at_s)
 
     def _ping(self, room: Room, now: Instant, out: list[Effect]) -> None:
+        """Look at every heartbeat of a room, and see to what it shows."""
+        cut_off = attend.is_cut_off((lane for other in self.rooms.values() for lane in other.every_lane()), now)
         for lane in room.every_lane():
-            for session in attend.ping(lane, now, out):
+            looked = attend.look(lane, now, out, cut_off=cut_off)
+            for session in looked.gone:
                 if session.link is not None:
                     self._links.pop(session.link, None)
                     out.append(Hangup(session.link))
                 self._lost((room, lane, session), now, out)
-        if any(lane.sessions for lane in room.every_lane()):
-            self._ping_soon(room, now)
+            if looked.suspects:
+                attend.suspected(room, self.context, lane, looked.suspects, now, out)
+            elif looked.settled:
+                attend.reslice(self.context, lane, out, joining=room.joining)
+            for session in lane.surplus(now.mono_s):
+                self._part(room, lane, session, out)
+            if lane.is_live and lane.to_dial(now.mono_s):
+                self._attend(room, lane, now, out)
+        publish.conclude(room, now, out)
+        self._ping_soon(room, now)
 
     def _shunned(self, room: Room, committee: Committee) -> frozenset[PeerId]:
         """The relays of a committee that this member does not use: its guards, which know its address.

@@ -1,7 +1,8 @@
 """A member's session with one relay of a committee.
 
 Counts mirror the relay's: the n-th envelope sent here is the n-th the relay counts. `untaken` holds what the relay has
-not taken yet, `unstored` what it took and no majority holds yet, both in the order of sending.
+not taken yet, `unstored` what it took and no majority holds yet, both in the order of sending. A relay that is silent
+is a suspect: its session and its counts stay, because what it says late is still true.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from railgun_core.base.heartbeat import IDLE_EVERY_S, Heartbeat
 from railgun_core.base.ids import DialId, LinkId, MsgId, PeerId
+from railgun_core.rooms.failover import Cause
 from railgun_core.wire.frames import Ack, Slice
 
 RTO_MIN_S, RTO_MAX_S = 0.25, 1.2  # protocol.md 6.1
@@ -46,10 +49,16 @@ class RelaySession:
 
     peer_id: PeerId
     dial: DialId
+    begun_s: float
+    heart: Heartbeat = field(repr=False)
+    tunnelled: bool = False
     phase: Phase = Phase.DIALLING
     link: LinkId | None = None
     binding: bytes = field(default=b"", repr=False)
     slice: Slice = Slice.QUIET
+    opens: int = 0  # OPEN frames without an answer yet: the slice holds once there is none
+    cause: Cause = Cause.CLOSED  # why it ends, when it does
+    suspected_s: float | None = None  # on trial since then, also after signs of life
     taken: int = 0
     stored: int = 0
     in_flight_bytes: int = 0
@@ -64,11 +73,42 @@ class RelaySession:
     wanted: dict[MsgId, float] = field(default_factory=dict)
     srtt_s: float = 0.3
     rttvar_s: float = 0.1
-    heard_s: float = 0.0
+
+    @classmethod
+    def begin(cls, peer_id: PeerId, dial: DialId, now_s: float, *, tunnelled: bool) -> RelaySession:
+        """A session whose relay is being dialled. `tunnelled`: through a guard."""
+        return cls(peer_id, dial, now_s, Heartbeat(now_s, every_s=IDLE_EVERY_S), tunnelled)
 
     @property
     def is_open(self) -> bool:
         return self.phase is Phase.OPEN
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether it is open and its relay left three pings unanswered."""
+        return self.phase is Phase.OPEN and self.heart.is_suspect
+
+    @property
+    def in_use(self) -> bool:
+        """Whether the room hears through it, or has sent what is not stored yet."""
+        return self.slice is not Slice.QUIET or bool(self.untaken or self.unstored)
+
+    @property
+    def standing(self) -> int:
+        """0 sound, 1 doubtful or on trial, 2 suspect: others come first."""
+        if self.heart.is_suspect:
+            return 2
+        return 1 if self.suspected_s is not None or self.heart.unanswered else 0
+
+    def is_slow(self, now_s: float) -> bool:
+        """Whether an envelope waits longer for its answer than answers take."""
+        return bool(self.untaken) and now_s - self.untaken[0].at_s >= self.rto_s
+
+    def is_doubtful(self, now_s: float) -> bool:
+        """Whether a ping was not answered, or an envelope waits and nothing at all is heard."""
+        if self.heart.unanswered:
+            return True
+        return bool(self.untaken) and now_s - max(self.untaken[0].at_s, self.heart.heard_s) >= RTO_MAX_S
 
     @property
     def rto_s(self) -> float:

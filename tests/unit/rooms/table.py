@@ -15,7 +15,7 @@ from railgun_core.base.ids import DialId, LinkId, MemberId, MsgId, PeerId, handl
 from railgun_core.base.keys import Identity
 from railgun_core.changes import Delivery, Item, Membership
 from railgun_core.committee.trust import NoTrust
-from railgun_core.events import Effect, FetchItems, Hangup, Moved, Noticed, Save, SaveSoon, Send
+from railgun_core.events import Effect, FetchItems, Hangup, Measured, Moved, Noticed, Save, SaveSoon, Send
 from railgun_core.ratchet.group import OutboundGroup
 from railgun_core.rooms.content import (
     Content,
@@ -41,6 +41,7 @@ from railgun_core.rooms.epoch_keys import epoch_keys, member_id_of, room_id_of
 from railgun_core.rooms.keyring import Keyring, keys_plaintext
 from railgun_core.rooms.room import Answered, Room
 from railgun_core.rooms.rooms import Rooms
+from railgun_core.rooms.session import RelaySession
 from railgun_core.sim.world import at_once
 from railgun_core.store.memory import MemoryStore
 from railgun_core.wire.envelope import open_envelope, seal
@@ -83,6 +84,8 @@ class ScriptedRelay:
     stored: int = 0
     published: list[tuple[MsgId, Content]] = field(default_factory=list)
     asked: list[ControlFrame] = field(default_factory=list)
+    silent: bool = False  # a stopped process: links stay, nothing is answered
+    opened: bool = False
 
     def say(self, *frames: bytes) -> None:
         """Send frames to the member in one read."""
@@ -90,6 +93,7 @@ class ScriptedRelay:
         self.table.carry()
 
     def open(self, *, rate_per_s: int = 1_000, burst: int = 1_000) -> None:
+        self.opened = True
         self.say(Opened(HANDLE, 0, SIZE, rate_per_s, burst).encode())
 
     def ack(self, *, taken: int | None = None, stored: int | None = None) -> None:
@@ -151,6 +155,8 @@ class Table:
     unsaved: list[Save] = field(default_factory=list)
     dials: list[tuple[DialId, PeerId]] = field(default_factory=list)
     pings: list[tuple[ScriptedRelay, int]] = field(default_factory=list)
+    resliced: list[ScriptedRelay] = field(default_factory=list)
+    dead: set[PeerId] = field(default_factory=set)  # who does not answer dials
     rng: random.Random = field(default_factory=lambda: random.Random(5))
     numbers: int = 0
     carried: int = 0
@@ -205,6 +211,14 @@ class Table:
             self.carry()
         self.now = end
 
+    def session(self, relay: ScriptedRelay) -> RelaySession:
+        """The member's end."""
+        (lane,) = self.room.lanes.values()
+        return lane.sessions[relay.peer_id]
+
+    def measured(self, what: str) -> list[Measured]:
+        return [effect for effect in self.out if isinstance(effect, Measured) and effect.what == what]
+
     def relay(self, slice_: Slice) -> ScriptedRelay:
         """The one relay that has this slice."""
         (found,) = [relay for relay in self.relays if relay.slice is slice_]
@@ -251,10 +265,16 @@ class Table:
     def _answer(self) -> None:
         while self.pings:
             relay, nonce = self.pings.pop(0)
-            if relay in self.relays:
+            if relay in self.relays and not relay.silent:
                 self.rooms.frames(relay.link, batch_of(Pong(nonce).encode()), self.now, self.out)
+        while self.resliced:
+            relay = self.resliced.pop(0)
+            if relay in self.relays and not relay.silent:
+                relay.open()
         while self.dials and self.answers:
             dial, peer_id = self.dials.pop(0)
+            if peer_id in self.dead:
+                continue
             relay = ScriptedRelay(self, peer_id, LinkId(int(dial)))
             self.relays.append(relay)
             self.rooms.link_up(relay.link, dial, b"binding", self.now, self.out)
@@ -285,6 +305,8 @@ class Table:
             relay.asked.append(frame)
             if isinstance(frame, Open):
                 relay.slice = frame.slice
+                if relay.opened:
+                    self.resliced.append(relay)
 
 
 def frame_of(table: Table, msg_id: MsgId, content: bytes) -> bytes:

@@ -121,6 +121,7 @@ def test_an_item_that_goes_out_once_more_is_never_less_than_stored() -> None:
     relay = table.relay(Slice.PUSH)
     relay.ack()
     table.after(9.0)
+    relay.ack()  # syncs
     relay.push(ann.has(table, 0))
     assert relay.items() == [1, 1]
     before = len(table.moved)
