@@ -17,7 +17,7 @@ from railgun_core.bench.options import BenchIdleOptions, BenchMixOptions, BenchR
 from railgun_core.cli.frame import Place, common, data_dir_option, json_option, run_async
 from railgun_core.cli.outcome import print_json
 from railgun_core.cli.tables import pairs
-from railgun_core.demo.options import SECURE_EPOCH_S, SIZES, DemoOptions
+from railgun_core.demo.options import MAILBOXES, SECURE_EPOCH_S, SIZES, DemoOptions, parse_sizes
 from railgun_core.sim.options import FlowOptions, Partition, SimOptions, parse_seeds
 from railgun_core.wire.envelope import SizeClass
 
@@ -35,6 +35,11 @@ _BAD_COUNTS = ("lost", "duplicated", "out_of_order")
 @click.option("--rate", type=float, default=_DEMO.rate_per_s, show_default=True, help="Messages a second, in all.")
 @click.option("--size", type=click.Choice(list(SIZES)), default="small", show_default=True, help="Envelope size.")
 @click.option("--kill", type=int, default=_DEMO.kill, show_default=True, help="Relays to kill on the way.")
+@click.option("--kills", type=int, default=_DEMO.kills, show_default=True, help="Rounds of kills; it ends with them.")
+@click.option("--kill-size", metavar="1,2,4", default="1", show_default=True, help="Seats killed a round, in turn.")
+@click.option("--mailboxes", type=int, help=f"Relays that keep mail too. [default: 0; {MAILBOXES} with --kills]")
+@click.option("--mode", metavar="p2p|hybrid", default=_DEMO.mode, show_default=True, help="hybrid: with a NATS server.")
+@click.option("--kill-central", is_flag=True, help="Kill the NATS server in the middle and start it again.")
 @click.option("--transport", metavar="quic|tls", help="Only this one. [default: both, TLS first]")
 @click.option("--secure", is_flag=True, help="Rooms through the mixnet; members are devices of their own.")
 @click.option("--seed", type=int, default=_DEMO.seed, show_default=True)
@@ -42,11 +47,12 @@ _BAD_COUNTS = ("lost", "duplicated", "out_of_order")
 @click.option("--live", is_flag=True, help="Show a table while it runs.")
 @click.option("--work-dir", type=click.Path(path_type=Path), help="Where the peers' data goes. [default: temporary]")
 @common
-def demo(place: Place, rate: float, size: str, **given: Any) -> int:
+def demo(place: Place, rate: float, size: str, kill_size: str, **given: Any) -> int:
     """Run a real network of engines on this machine, with rooms and traffic, and report on it."""
     if given["epoch_s"] is None:
         given["epoch_s"] = SECURE_EPOCH_S if given["secure"] else _DEMO.epoch_s
-    options = DemoOptions(rate_per_s=rate, size=SIZES[size], json=place.json, **given)
+    sizes = parse_sizes(kill_size)
+    options = DemoOptions(rate_per_s=rate, size=SIZES[size], kill_sizes=sizes, json=place.json, **given)
     from railgun_core.demo import run
 
     _quiet()

@@ -9,56 +9,27 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
-from random import Random
+from typing import Any
 
 from railgun_core.base.errors import EnvironmentFailure, UsageError
+from railgun_core.demo.kills import kill_in_rounds, restart_central
 from railgun_core.demo.live import show_live
 from railgun_core.demo.options import MIN_SECURE_PEERS, DemoOptions
-from railgun_core.demo.peers import READY_S, PeerProcess, many_addresses, program
-from railgun_core.demo.report import report
+from railgun_core.demo.peers import READY_S, PeerProcess, program
+from railgun_core.demo.plan import Kill, Network, plan
+from railgun_core.demo.report import report, seats_now
 from railgun_core.demo.traffic import DemoRoom, Traffic
 from railgun_core.local_api.messages import Invite, RoomCreate, RoomInfo, RoomJoin, RoomRef, RoomSecure
 from railgun_core.status import DutyState, NodeStatus
 
 STARTS_AT_ONCE = 4  # engines that boot side by side: more only makes each slower
-SETTLE_S = 45.0
+SETTLE_S, SETTLE_KILLS_S = 45.0, 120.0
 ONE_SEARCH, NEARLY_ALL = 16, 0.95
 CALM_ABOVE_PEERS = 16
 CALM_WITHIN_S, CALM_OVER_S, CALM_CORES = 120.0, 5.0, 0.6
-MAX_DEVICES = 4  # unless a room has more members; each costs a small machine a tenth of a core in packets made
-SECURE_GB_MONTH = 175.0  # six packets a second each, both ways counted: loopback costs nothing
 SEAT_WITHIN_S = 10.0  # how long to wait for a victim to get a seat before it is killed without one
-
-
-@dataclass(slots=True)
-class Kill:
-    """A relay that was killed, when, and the rooms it served."""
-
-    peer: str
-    at_s: float
-    rooms: tuple[str, ...]
-
-
-@dataclass(slots=True)
-class Network:
-    """The processes of one demo."""
-
-    options: DemoOptions
-    folder: Path
-    bootstrap: PeerProcess
-    peers: list[PeerProcess]
-    rng: Random
-    devices: list[PeerProcess] = field(default_factory=list)  # members' own, in a secure demo; they serve nobody
-    rooms: list[DemoRoom] = field(default_factory=list)
-    kills: list[Kill] = field(default_factory=list)
-
-    @property
-    def alive(self) -> list[PeerProcess]:
-        everybody = (*self.peers, *self.devices)
-        return [p for p in everybody if p.process is not None and p.process.returncode is None]
 
 
 async def play(options: DemoOptions) -> dict[str, object]:
@@ -80,7 +51,7 @@ async def play(options: DemoOptions) -> dict[str, object]:
 async def running(options: DemoOptions) -> AsyncIterator[Network]:
     """A network whose peers know each other and whose rooms are made; every process ends with the block."""
     folder = options.work_dir or Path(tempfile.mkdtemp(prefix="railgun-demo-"))
-    network = _plan(options, folder)
+    network = plan(options, folder)
     try:
         await _boot(network)
         if len(network.peers) > CALM_ABOVE_PEERS:
@@ -90,65 +61,17 @@ async def running(options: DemoOptions) -> AsyncIterator[Network]:
         yield network
     finally:
         await asyncio.gather(*(peer.stop() for peer in (*network.devices, *network.peers, network.bootstrap)))
+        if network.central is not None:
+            await network.central.stop()
         if options.work_dir is None:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _plan(options: DemoOptions, folder: Path) -> Network:
-    apart = many_addresses()
-    shared: tuple[str, ...] = (
-        "--puzzle-bits",
-        "0",
-        "--lan",
-        "off",
-        "--epoch-s",
-        str(options.epoch_s),
-        "--address-limits",
-        "off",
-    )
-    shared += ("--group-by", "network" if apart else "port")
-    if options.transport is not None:
-        shared += ("--transport", options.transport)
-    port = _free_port("127.250.0.1" if apart else "127.0.0.1")
-    entry = f"127.250.0.1:{port}" if apart else f"127.0.0.1:{port}"
-    bootstrap = PeerProcess("bootstrap", folder / "bootstrap", (*shared, "--listen", entry, "--roles", "bootstrap"))
-    peers = []
-    for number in range(1, options.peers + 1):
-        host = f"127.{number}.0.1" if apart else "127.0.0.1"
-        arguments = (*shared, "--listen", f"{host}:0", "--bootstrap", entry)
-        peers.append(PeerProcess(f"p{number}", folder / f"p{number}", arguments))
-    network = Network(options, folder, bootstrap, peers, Random(options.seed))
-    if options.secure:
-        network.devices = [
-            _device(network, number, shared, entry, apart=apart) for number in range(1, _devices(options) + 1)
-        ]
-    return network
-
-
-def _devices(options: DemoOptions) -> int:
-    """As many devices as there are places in rooms, within reason."""
-    return max(options.members, min(options.rooms * options.members, MAX_DEVICES))
-
-
-def _device(network: Network, number: int, shared: tuple[str, ...], entry: str, *, apart: bool) -> PeerProcess:
-    """A member's device that offers nothing to others, and meets entries and guards only."""
-    host = f"127.251.{number}.1" if apart else "127.0.0.1"
-    behind = ("--roles", "none", "--guards", "all", "--secure-gb-month", str(SECURE_GB_MONTH))
-    arguments = (*shared, *behind, "--listen", f"{host}:0", "--bootstrap", entry)
-    return PeerProcess(f"d{number}", network.folder / f"d{number}", arguments)
-
-
-def _free_port(host: str) -> int:
-    import socket
-
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
 
 
 async def _boot(network: Network) -> None:
     """Start all engines and wait until each knows all relays."""
     _say(network.options, f"Starting {len(network.peers)} peers …")
+    if network.central is not None:
+        await network.central.start()
     await network.bootstrap.start()
     await network.bootstrap.connect()
     gate = asyncio.Semaphore(STARTS_AT_ONCE)
@@ -161,7 +84,7 @@ async def _boot(network: Network) -> None:
     await asyncio.gather(*(start(peer) for peer in network.peers))
     try:
         async with asyncio.timeout(READY_S):
-            await asyncio.gather(*(_knows_most(peer, len(network.peers)) for peer in network.peers))
+            await asyncio.gather(*(_knows_most(peer, network.options.relays) for peer in network.peers))
     except TimeoutError:
         raise EnvironmentFailure("the peers did not all find each other in time", code="not-ready") from None
     if not network.devices:
@@ -198,9 +121,9 @@ async def _calm_down(network: Network) -> None:
         before_s = now_s
 
 
-async def _knows_most(peer: PeerProcess, peers: int) -> None:
+async def _knows_most(peer: PeerProcess, relays: int) -> None:
     """Wait until a peer's view holds all relays; of more than one search shows, nearly all: the rest turn up."""
-    relays = peers if peers <= ONE_SEARCH else int(NEARLY_ALL * peers)
+    relays = relays if relays <= ONE_SEARCH else int(NEARLY_ALL * relays)
     client = await peer.connect()
     async for status in client.stream("status.watch", None, NodeStatus):
         if status.relays >= relays:
@@ -218,7 +141,7 @@ async def _is_guarded(device: PeerProcess) -> None:
 async def _make_rooms(network: Network) -> None:
     """Rooms among the peers that will not be killed."""
     options = network.options
-    people = network.devices or network.peers[: len(network.peers) - options.kill]
+    people = network.people
     for number in range(1, options.rooms + 1):
         members = _members(network, people, number)
         name = f"room-{number}"
@@ -251,24 +174,43 @@ def _members(network: Network, people: list[PeerProcess], number: int) -> list[P
 async def _run(network: Network, traffic: Traffic) -> None:
     options = network.options
     endless = options.app or options.live
-    killer = asyncio.create_task(_kill_some(network)) if options.kill else None
-    sender = asyncio.create_task(traffic.send_for(None if endless else options.duration_s, options.rate_per_s))
+    lasts_s = None if endless or options.kills else options.duration_s
+    killers = [asyncio.create_task(work) for work in _killers(network)]
+    sender = asyncio.create_task(traffic.send_for(lasts_s, options.rate_per_s))
     try:
         if options.app:
             await _show_app(network.peers[0])
         elif options.live:
             await show_live(network.peers, traffic)
+        elif options.kills:
+            await asyncio.gather(*killers)
+            await _end(sender)
         else:
             await sender
-            await traffic.settle(SETTLE_S)
-        if killer is not None and not endless:
-            await killer
+        if not endless:
+            await traffic.settle(SETTLE_KILLS_S if options.kills else SETTLE_S)
+            await asyncio.gather(*killers)
     finally:
-        for task in (sender, killer):
-            if task is not None:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+        await _end(sender, *killers)
+
+
+def _killers(network: Network) -> list[Coroutine[Any, Any, None]]:
+    """What has to die in this demo, and when."""
+    options = network.options
+    if options.kills:
+        return [kill_in_rounds(network, say=lambda text: _say(options, text))]
+    found: list[Coroutine[Any, Any, None]] = [_kill_some(network)] if options.kill else []
+    if options.kill_central:
+        found.append(restart_central(network, after_s=options.duration_s / 3))
+    return found
+
+
+async def _end(*tasks: asyncio.Task[None]) -> None:
+    """Cancel, and wait for the end."""
+    for task in tasks:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
 
 async def _kill_some(network: Network) -> None:
@@ -285,8 +227,6 @@ async def _kill_some(network: Network) -> None:
 
 async def _rooms_served(network: Network, victim: PeerProcess) -> tuple[str, ...]:
     """The rooms in whose committee a victim sits, once it sits in one."""
-    from railgun_core.demo.report import seats_now
-
     end_s = time.monotonic() + SEAT_WITHIN_S
     while True:
         duties = (await victim.status()).duties
@@ -311,3 +251,6 @@ async def _show_app(peer: PeerProcess) -> None:
 def _say(options: DemoOptions, text: str) -> None:
     if not options.json:
         print(text, file=sys.stderr, flush=True)
+
+
+__all__ = ["Network", "play", "running"]

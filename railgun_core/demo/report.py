@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from railgun_core.base.errors import RailGunError
+from railgun_core.demo.figures import quantiles
 from railgun_core.demo.peers import PeerProcess
 from railgun_core.demo.traffic import DemoRoom, Traffic
 from railgun_core.local_api.messages import Counters, InspectArgs, Inspection, Inspections
 
 if TYPE_CHECKING:
-    from railgun_core.demo.network import Network
+    from railgun_core.demo.plan import Network
 
 FAILOVER_WITHIN_S = 10.0
 
@@ -33,6 +34,7 @@ async def report(network: Network, traffic: Traffic, wall_s: float) -> dict[str,
         for room in kill.rooms
         if (wait_ms := traffic.worst_wait_ms(room, kill.at_s, within_s=FAILOVER_WITHIN_S)) is not None
     ]
+    rounds = await _rounds(network, traffic) if options.kills else {}
     failed = [*traffic.failures[:3], *([f"{traffic.unstored} not stored"] if traffic.unstored else [])]
     failed += [] if committees["agree"] else ["members disagree about a committee"]
     return {
@@ -45,20 +47,46 @@ async def report(network: Network, traffic: Traffic, wall_s: float) -> dict[str,
         "lost": traffic.lost,
         "duplicated": traffic.duplicated,
         "out_of_order": traffic.out_of_order,
-        "latency_ms": _quantiles(traffic.latency_ms, (50, 95, 99)),
-        "ack_ms": _quantiles([ms for c in counters for ms in c.ack_ms], (50, 95, 99)),
+        "latency_ms": quantiles(traffic.latency_ms, (50, 95, 99)),
+        "ack_ms": quantiles([ms for c in counters for ms in c.ack_ms], (50, 95, 99)),
         "rotations": committees["rotations"],
         "killed": len(network.kills),
-        "failover_ms": _quantiles(waits, (50, 99, 100)),
+        "failover_ms": quantiles(waits, (50, 99, 100)),
+        **rounds,
+        **({"central": await _central(network)} if network.central is not None else {}),
         "envelope_sizes": sorted(sizes),
         **({"secure": await _secure(network, counters)} if options.secure else {}),
         "bytes_relayed": sum(c.relayed_bytes for c in counters),
         "transports": links,
         "committees": committees,
-        "cpu_share": _quantiles([c.cpu_s / wall_s * 100 for c in counters], (50, 100)),
-        "rss_mb": _quantiles([c.rss_bytes / 2**20 for c in counters], (50, 100)),
+        "cpu_share": quantiles([c.cpu_s / wall_s * 100 for c in counters], (50, 100)),
+        "rss_mb": quantiles([c.rss_bytes / 2**20 for c in counters], (50, 100)),
         "wall_s": round(wall_s, 1),
         **({"failed": "; ".join(failed)} if failed else {}),
+    }
+
+
+async def _rounds(network: Network, traffic: Traffic) -> dict[str, object]:
+    """The figures of rounds of kills, which take the place of the ones by name above them."""
+    from railgun_core.demo.kills import kill_figures
+
+    people = network.people
+    return kill_figures(
+        network,
+        traffic.attempts,
+        statuses=[await person.status() for person in people],
+        counters=[await _counters(person) for person in people],
+    )
+
+
+async def _central(network: Network) -> dict[str, object]:
+    """What went through the central server, as the members say."""
+    found = [(await person.status()).central for person in network.people]
+    return {
+        "starts": network.central.starts if network.central is not None else 0,
+        "up": sum(central.up for central in found),
+        "kept": sum(central.kept for central in found),
+        "brought": sum(central.brought for central in found),
     }
 
 
@@ -74,10 +102,10 @@ async def _secure(network: Network, counters: Sequence[Counters]) -> dict[str, o
         "replayed": sum(mix.replayed for mix in mixes),
         "malformed": sum(mix.malformed for mix in mixes),
         "full": sum(mix.full for mix in mixes),
-        "packets_per_s": _quantiles([meter.packets_per_s for meter in meters], (50,)),
-        "pool": _quantiles([meter.pool for meter in meters], (50, 100)),
-        "entropy_bits": _quantiles([m.entropy_bits for m in meters if m.entropy_bits is not None], (50,)),
-        "loop_return": _quantiles([m.loop_return for m in meters if m.loop_return is not None], (50,)),
+        "packets_per_s": quantiles([meter.packets_per_s for meter in meters], (50,)),
+        "pool": quantiles([meter.pool for meter in meters], (50, 100)),
+        "entropy_bits": quantiles([m.entropy_bits for m in meters if m.entropy_bits is not None], (50,)),
+        "loop_return": quantiles([m.loop_return for m in meters if m.loop_return is not None], (50,)),
         "anonymous": sum(meter.anonymous for meter in meters),
         "why_not": sorted({meter.why for meter in meters if meter.why}),
     }
@@ -123,13 +151,3 @@ async def _inspections(member: PeerProcess, room: str) -> dict[int, Inspection]:
     except RailGunError:
         return {}
     return {inspection.epoch: inspection for inspection in found.inspections}
-
-
-def _quantiles(values: Sequence[float], which: Sequence[int]) -> dict[str, float | None]:
-    """Quantiles by nearest rank; 100 is named max. None without values."""
-    ordered = sorted(values)
-    names = {100: "max"}
-    return {
-        names.get(q, f"p{q}"): round(ordered[min(len(ordered) - 1, len(ordered) * q // 100)], 2) if ordered else None
-        for q in which
-    }

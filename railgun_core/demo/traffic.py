@@ -35,11 +35,12 @@ class DemoRoom:
 
 @dataclass(slots=True)
 class Attempt:
-    """One message from submission to storage, for the failover figure."""
+    """One message from submission to storage, for the failover figures. `over`: the answer came, good or bad."""
 
     room: str
     at_s: float
     stored_s: float | None = None
+    over: bool = False
 
 
 class Traffic:
@@ -105,7 +106,7 @@ class Traffic:
         return max(waits, default=None)
 
     def _sending(self) -> bool:
-        return any(attempt.stored_s is None for attempt in self.attempts)
+        return any(not attempt.over for attempt in self.attempts)
 
     async def _send(self, room: DemoRoom, member: PeerProcess) -> None:
         number = room.sent[member.name] = room.sent.get(member.name, 0) + 1
@@ -120,10 +121,11 @@ class Traffic:
             answer = await client.call("room.send", RoomSend(room.name, (body,), wait_s=SEND_WAIT_S), Sent)
         except RailGunError as error:
             self.failures.append(f"{member.name}: {error.code}")
-            return
-        if answer.waiting:
+        else:
             self.unstored += answer.waiting
-        attempt.stored_s = time.monotonic()
+            if not answer.waiting:
+                attempt.stored_s = time.monotonic()
+        attempt.over = True
         self._changed.set()
 
     async def _follow(self, room: DemoRoom, member: PeerProcess) -> None:

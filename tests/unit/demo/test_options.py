@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from railgun_core.base.errors import UsageError
-from railgun_core.demo.options import DemoOptions
+from railgun_core.demo.options import DemoOptions, parse_sizes
 
 
 def test_the_defaults_are_a_valid_run() -> None:
@@ -28,6 +28,16 @@ def test_the_defaults_are_a_valid_run() -> None:
         {"kill": 8},
         {"transport": "webrtc"},
         {"seed": -1},
+        {"kills": -1},
+        {"kills": 1, "kill": 1},
+        {"kills": 1, "rooms": 0},
+        {"kills": 1, "live": True},
+        {"kills": 1, "kill_sizes": (0,)},
+        {"kills": 1, "kill_sizes": (6,), "peers": 20},
+        {"kills": 1, "kill_sizes": (1, 4), "peers": 9},
+        {"mailboxes": 9},
+        {"mode": "full"},
+        {"kill_central": True},
     ],
     ids=str,
 )
@@ -35,3 +45,27 @@ def test_wrong_options_are_refused_with_one_sentence(wrong: dict[str, Any]) -> N
     with pytest.raises(UsageError) as caught:
         DemoOptions(**wrong)
     assert caught.value.detail.endswith(".")
+
+
+def test_members_serve_nobody_where_seats_are_killed_in_rounds() -> None:
+    assert DemoOptions(peers=14, members=4).relays == 14
+    assert DemoOptions(peers=14, members=4, kills=9, kill_sizes=(1, 2, 4)).relays == 10
+    assert DemoOptions(peers=14, members=4, kills=9, secure=True).relays == 14  # devices are the members there
+
+
+def test_three_relays_keep_mail_where_committees_die_and_none_elsewhere() -> None:
+    assert DemoOptions().keepers == 0
+    assert DemoOptions(mailboxes=2).keepers == 2
+    assert DemoOptions(peers=10, kills=1).keepers == 3
+    assert DemoOptions(peers=10, kills=1, mailboxes=0).keepers == 0
+
+
+def test_kill_sizes_are_read_as_they_are_written() -> None:
+    assert parse_sizes("1,2, 4") == (1, 2, 4)
+    assert parse_sizes("5") == (5,)
+
+
+@pytest.mark.parametrize("text", ["", "1,", "a", "-1", "1.5", "²", "111"])
+def test_kill_sizes_that_are_no_numbers_are_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_sizes(text)
