@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 from railgun_core.base.clock import Instant
-from railgun_core.base.skew import Judgement, Skew
+from railgun_core.base.skew import ClockState, Judgement, Skew
 from railgun_core.status import ClockStatus
 
 
@@ -30,6 +30,16 @@ class Clock:
     def own(self) -> Instant:
         """Both clocks as this machine shows them."""
         return Instant(self._mono(), self._wall())
+
+    def public(self) -> Instant:
+        """The time as others would say it: also when this machine is too far off to be corrected.
+
+        For what is said to others (datagrams, this peer's record), never for epochs.
+        """
+        found = self.judgement
+        if found.state is not ClockState.WRONG or found.offset_s is None:
+            return self.instant()
+        return Instant(self._mono(), self._wall() + found.offset_s)
 
     @property
     def judgement(self) -> Judgement:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import secrets
 from collections import deque
 from random import SystemRandom
@@ -37,6 +38,7 @@ from railgun_core.engine.saving import Saver
 from railgun_core.engine.tasks import Tasks
 from railgun_core.engine.tunnels import Tunnels
 from railgun_core.engine.waiting import Waiting
+from railgun_core.engine.waking import Place, Waking, addresses_for
 from railgun_core.events import (
     Announce,
     CentralFollow,
@@ -65,6 +67,7 @@ from railgun_core.events import (
     Welcomed,
 )
 from railgun_core.node import Node
+from railgun_core.status import NodeStatus
 from railgun_core.store.datadir import open_data_dir
 from railgun_core.store.keyfile import load_or_create
 from railgun_core.store.sqlite import SqliteStore
@@ -101,6 +104,7 @@ class Engine:
         self.entering: Entering
         self.modes: Modes
         self._saver: Saver
+        self._waking: Waking
         self._reading: Reading
         self._dialer: Dialer
         self._tunnels: Tunnels | None = None
@@ -110,6 +114,16 @@ class Engine:
         self._carrying = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_s = 0.0
+
+    def status(self) -> NodeStatus:
+        """Everything a screen needs, now."""
+        return self.board.status(
+            self.node,
+            self.clock.instant(),
+            contacts=self.dht.contacts,
+            lookups_ms=self.dht.lookup_times_ms(),
+            links=self.links.by_transport(),
+        )
 
     # ------------------------------------------------------------ life
 
@@ -156,11 +170,12 @@ class Engine:
             asker,
             config=dht_config(config),
             rng=SystemRandom(),
-            clock=self.clock.instant,
+            clock=self.clock.public,
             own_unix_s=lambda: self.clock.own().unix_s,
             on_notice=self.notice,
         )
         self._exits.push_async_callback(self.dht.close)
+        self.dht.on_time = self.clock.heard
         settings = await self.store.settings()
         self.ports = await bind_ports(config, identity, acceptor=self, dht=self.dht, settings=settings)
         self._exits.push_async_callback(self.ports.close)
@@ -195,11 +210,14 @@ class Engine:
             if record.peer_id == peer_id:
                 self.presence.said_before(record.sequence)
         self.dht.remember(record for record in known if record.peer_id != peer_id)
-        self._renew_record()
+        self.renew_record()
         if known:
             self.tell(RelaysFound(tuple(known)))
         await self.modes.start()
         self.entering.start(self.presence.record, peer_id, self.presence.host, self.ports.dht)
+        host = self.config.listen.host
+        anywhere = ipaddress.ip_address(host).is_unspecified
+        self._waking = Waking(self, Place(lambda: addresses_for(host)) if anywhere else None)
         self.tasks.every(SAMPLE_EVERY_S, self._sample)
         self.tasks.every(FLUSH_EVERY_S, self._flush)
         self.tasks.every(PRUNE_EVERY_S, self.books.prune)
@@ -349,7 +367,7 @@ class Engine:
 
     # ------------------------------------------------------------ discovery
 
-    def _renew_record(self) -> None:
+    def renew_record(self) -> None:
         """Sign what this peer says of itself anew and publish it."""
         old, record = self.presence.record, self.presence.renew(self.clock.instant())
         self.tell(RelaysFound((record,)))
@@ -363,10 +381,12 @@ class Engine:
     # ------------------------------------------------------------ every now and then
 
     async def _sample(self) -> None:
+        self._waking.look()
         now = self.clock.instant()
         self.books.sample(now)
+        self.board.clock, self.board.central = self.clock.status(), self.modes.status()
         if self.presence.is_due(now):
-            self._renew_record()
+            self.renew_record()
 
     async def _flush(self) -> None:
         self.ledger.contacts_met(contact.id for contact in self.dht.table.contacts())

@@ -69,15 +69,15 @@ class Presence:
 
     def renew(self, now: Instant) -> Record:
         """Sign what is so now. The caller publishes it, and retires the one before."""
-        host, roles, mix = self.host, self.roles, self._mix
+        host, roles, mix, unix_s = self.host, self.roles, self._mix, self._clock.public().unix_s
         self.record = own_record(
             self._identity,
             self._ports.addresses(host),
             roles,
             mix_key=mix.published_key,
             mix_load=mix.load_for_record(now),
-            since_s=self._since_s + now.unix_s - self._clock.own().unix_s,
-            unix_s=now.unix_s,
+            since_s=self._since_s + unix_s - self._clock.own().unix_s,
+            unix_s=unix_s,
             epoch_s=self._config.epoch_s,
             after=self._sequence,
         )
@@ -133,14 +133,21 @@ def advertised_host(listen_host: str, seen_host: str | None) -> str:
     """The address to put into the record."""
     if not ipaddress.ip_address(listen_host).is_unspecified:
         return listen_host
-    return seen_host or outgoing_host()
+    return seen_host or leaving_by(listen_host) or outgoing_host()
 
 
 def outgoing_host() -> str:
-    """The address of the interface that a packet to the outside would leave by. Sends nothing."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+    """The IPv4 address of the interface that a packet to the outside would leave by. Sends nothing."""
+    return leaving_by("0.0.0.0") or "127.0.0.1"
+
+
+def leaving_by(listen_host: str) -> str | None:
+    """The address, of the same family, that a packet to the outside would leave by. None: no way out. Sends nothing."""
+    six = ":" in listen_host
+    outside = "2001:db8::1" if six else "192.0.2.1"  # for documentation (RFC 3849, RFC 5737): nobody has them
+    with socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect(("192.0.2.1", 9))  # TEST-NET-1 (RFC 5737): connecting a datagram socket sends no packet
+            probe.connect((outside, 9))  # connecting a datagram socket sends no packet
         except OSError:
-            return "127.0.0.1"
+            return None
         return str(probe.getsockname()[0])

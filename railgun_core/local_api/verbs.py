@@ -55,22 +55,12 @@ class Verbs(RoomVerbs):
     # ------------------------------------------------------------ status
 
     async def status(self, _: m.Empty) -> NodeStatus:
-        return self._status()
+        return self._engine.status()
 
     async def watch(self, _: m.Empty) -> AsyncGenerator[NodeStatus, None]:
         while True:
-            yield self._status()
+            yield self._engine.status()
             await asyncio.sleep(WATCH_EVERY_S)
-
-    def _status(self) -> NodeStatus:
-        engine = self._engine
-        return engine.board.status(
-            engine.node,
-            self._engine.clock.instant(),
-            contacts=engine.dht.contacts,
-            lookups_ms=engine.dht.lookup_times_ms(),
-            links=engine.links.by_transport(),
-        )
 
     # ------------------------------------------------------------ the network
 
