@@ -16,16 +16,19 @@ from typing import assert_never
 
 from railgun_core.base.clock import Instant
 from railgun_core.base.errors import MalformedFrame
-from railgun_core.base.ids import DialId, LinkId, PeerId, Tag, peer_id_of
+from railgun_core.base.ids import DialId, LinkId, PeerId, peer_id_of
 from railgun_core.base.keys import Identity
 from railgun_core.base.rng import Rng
 from railgun_core.base.timers import Timers
 from railgun_core.changes import StoredState
 from railgun_core.committee.epoch import EpochClock
-from railgun_core.committee.selection import seat_targets
+from railgun_core.committee.lookups import Lookups
 from railgun_core.committee.trust import NoTrust, Trust
 from railgun_core.committee.view import RelayView
 from railgun_core.events import (
+    CentralBrought,
+    CentralKept,
+    CentralState,
     Dial,
     DialFailed,
     Effect,
@@ -35,26 +38,26 @@ from railgun_core.events import (
     LinkDown,
     LinkUp,
     Lookup,
+    MailFetched,
     RelaysFound,
     Saved,
     Tick,
+    Woke,
 )
+from railgun_core.mailbox.limits import MailboxLimits
+from railgun_core.mailbox.mailbox import Mailbox
 from railgun_core.mix.mixnet import AnswerBytes, Mixnet, MixnetConfig
 from railgun_core.mix.parcel import POST_BYTES
 from railgun_core.relay.duty import RelayLimits
 from railgun_core.relay.relay import Relay
 from railgun_core.rooms.room import Answered
 from railgun_core.rooms.rooms import Rooms
-from railgun_core.wire.frames import FrameBatch
+from railgun_core.wire.frames import Cell, FrameBatch, Packet
+from railgun_core.wire.mail import Collect, Deposit
 from railgun_core.wire.posts import POST_BYTES as ROOM_POST_BYTES
-from railgun_core.wire.posts import decode_post
+from railgun_core.wire.posts import PostAnswer, decode_post
 from railgun_core.wire.records import Record
 
-LOOKUP_MAX_TARGETS = 64
-LOOKUP_EVERY_S = (5.0, 60.0)  # a quarter of an epoch, within these bounds: often enough before each handover
-ROAM_TARGETS = (8, 3)  # places drawn anew at each look-up of a mix, 16 address groups each; once nothing is new, less
-ROAM_LOOKUPS = 4
-LOOKUP_AFTER_CHANGE_S = 1.0  # then ever more rarely while nothing new turns up
 EXPIRE_EVERY_S = 30.0
 assert ROOM_POST_BYTES <= POST_BYTES  # what rooms post fits into a packet
 
@@ -71,7 +74,13 @@ class NodeConfig:
     puzzle_bits: int
     limits: RelayLimits
     relays: bool  # whether this node serves others
+    mailbox: MailboxLimits | None = None  # what it keeps for members who are away; None: nothing
     mixnet: MixnetConfig = field(default_factory=MixnetConfig)
+
+    @property
+    def serves(self) -> bool:
+        """Whether others may open links to this node."""
+        return self.relays or self.mailbox is not None
 
 
 class Node:
@@ -88,7 +97,7 @@ class Node:
         self._guard_links: set[LinkId] = set()
         self._room_links: set[LinkId] = set()
         self._timers: Timers[str] = Timers()
-        self._quiet_lookups = 0
+        self._lookups = Lookups(rng, config.clock, config.committee_size, roams=config.mixnet.mixes)
         self.trust: Trust = trust or NoTrust()
         self.view = RelayView(by_port=config.by_port, puzzle_bits=config.puzzle_bits)
         self.mixnet = Mixnet(
@@ -104,6 +113,9 @@ class Node:
             standing=self.trust.standing,
             dummy=lambda now: self.rooms.dummy(now),
         )
+        self.mailbox = Mailbox(
+            identity, view=self.view, limits=config.mailbox or MailboxLimits(), when_saved=self._when_saved
+        )
         self.relay = Relay(
             identity.peer_id,
             view=self.view,
@@ -111,7 +123,7 @@ class Node:
             committee_size=config.committee_size,
             limits=replace(config.limits, keep_links=config.mixnet.mixes),
             dial=self._dial_relay,
-            other=self.mixnet.frame,
+            other=self._other,
         )
         self.rooms = Rooms(
             view=self.view,
@@ -123,12 +135,21 @@ class Node:
             carrier=_Carrier(self),
             trust=self.trust,
         )
+        self._all_timers = (
+            self._timers,
+            self.relay.timers,
+            self.rooms.timers,
+            self.mixnet.mix.timers,
+            self.mixnet.client.timers,
+            self.mailbox.timers,
+        )
 
     def start(self, stored: StoredState, now: Instant) -> list[Effect]:
         """Take up what was before a restart."""
         out: list[Effect] = []
         self.relay.restore(stored.replay)
-        self.mixnet.start(stored, now, out, serves=self.config.relays)
+        self.mixnet.start(stored, now, out, serves=self.config.serves)
+        self.mailbox.start(stored.mail, now, out, serves=self.config.mailbox is not None)
         self.rooms.restore(stored.rooms, now, out, restored_backup=stored.restored_backup)
         self.review_cover(now, out)
         self._timers.set("lookup", now.mono_s)
@@ -152,8 +173,7 @@ class Node:
     def next_deadline_s(self) -> float | None:
         """The monotonic time at which Tick is due."""
         first_s: float | None = None
-        mixnet = self.mixnet
-        for timers in (self._timers, self.relay.timers, self.rooms.timers, mixnet.mix.timers, mixnet.client.timers):
+        for timers in self._all_timers:
             at_s = timers.next_s()  # asked after each read: plain for speed
             if at_s is not None and (first_s is None or at_s < first_s):
                 first_s = at_s
@@ -177,6 +197,16 @@ class Node:
                 self._merge(event.records, now, out)
             case Tick():
                 self._tick(now, out)
+            case Woke():
+                self._woke(now, out)
+            case MailFetched():
+                self.mailbox.fetched(event, now, out)
+            case CentralState():
+                self.rooms.mail.central_state(event.up, now, out)
+            case CentralKept():
+                self.rooms.mail.central_kept(event, now, out)
+            case CentralBrought():
+                self.rooms.mail.central_brought(event, now, out)
             case _:
                 assert_never(event)
         return out
@@ -202,12 +232,14 @@ class Node:
     # ------------------------------------------------------------ links
 
     def _link_up(self, event: LinkUp, now: Instant, out: list[Effect]) -> None:
-        if event.dial is None and not self.config.relays:
+        if event.dial is None and not self.config.serves:
             out.append(Hangup(event.link))
         elif event.dial is None or self._relay_dials.pop(event.dial, None) is not None:
             self._relay_links.add(event.link)
             self.relay.link_up(event.link, event.remote_key, event.binding, now, out, inbound=event.dial is None)
             self.mixnet.link_up(event.link, peer_id_of(event.remote_key), now, out)
+            if event.dial is None:
+                self.mailbox.link_up(event.link, event.binding, now)
         elif self.mixnet.client.link_up(event.link, event.dial, now, out):
             self._guard_links.add(event.link)
             self.rooms.view_changed(now, out)  # there is a way now, and guards are no relays of own rooms
@@ -220,6 +252,7 @@ class Node:
         if link in self._relay_links:
             self._relay_links.discard(link)
             self.mixnet.link_down(link)
+            self.mailbox.link_down(link)
             self.relay.link_down(link, now)
         elif link in self._guard_links:
             self._guard_links.discard(link)
@@ -260,7 +293,7 @@ class Node:
             self._view_changed(now, out)
 
     def _view_changed(self, now: Instant, out: list[Effect]) -> None:
-        self._quiet_lookups = 0
+        self._lookups.news()
         self.relay.view_changed(now, out)
         self.rooms.view_changed(now, out)
         self.mixnet.client.view_changed(now)
@@ -277,27 +310,23 @@ class Node:
         self.rooms.tick(now, out)
         self.mixnet.mix.tick(now, out)
         self.mixnet.client.tick(now, out)
+        self.mailbox.tick(now, out)
+
+    def _woke(self, now: Instant, out: list[Effect]) -> None:
+        """Every link is in doubt: let all go and begin anew; what was missed is pulled through the fresh ones."""
+        for link in sorted((*self._relay_links, *self._guard_links, *self._room_links)):
+            out.append(Hangup(link))
+            self._link_down(link, now, out)
+        self._lookups.news()
+        self._timers.set("lookup", now.mono_s)
+        self.rooms.woke(now, out)
 
     def _look_up(self, now: Instant, out: list[Effect]) -> None:
-        """Refresh the view around every tag in use; around some place when there is none.
-
-        Never around the tags of high-security rooms: whoever answers would learn that this device asks for them. Their
-        committees come from the lists of relays that guards give.
-        """
-        size = self.config.committee_size
-        wanted = [*self.rooms.targets(), *self.relay.targets()]
-        targets = [t for tag, epoch in wanted for t in seat_targets(Tag(tag), epoch, size)]
-        if self.config.mixnet.mixes:  # it has to know whoever may be a packet's next hop
-            roam = ROAM_TARGETS[0] if self._quiet_lookups < ROAM_LOOKUPS else ROAM_TARGETS[1]
-            targets += [self._rng.randbytes(20) for _ in range(roam)]
-        unique = list(dict.fromkeys(targets))[:LOOKUP_MAX_TARGETS]
-        if not unique:  # a relay's place is public; a client shows no place that stays the same
-            unique = [self.identity.peer_id[:20] if self.config.relays else self._rng.randbytes(20)]
-        out.append(Lookup(tuple(unique)))
-        settled_s = min(max(self.config.clock.epoch_s / 4, LOOKUP_EVERY_S[0]), LOOKUP_EVERY_S[1])
-        every_s = min(settled_s, LOOKUP_AFTER_CHANGE_S * 1.5**self._quiet_lookups)
-        self._quiet_lookups += 1
-        self._timers.set("lookup", now.mono_s + every_s * self._rng.uniform(0.8, 1.2))
+        """Refresh the view around every tag in use, and come back when it is time."""
+        own = self.identity.peer_id if self.config.serves else None
+        targets = self._lookups.targets([*self.rooms.targets(), *self.relay.targets()], own)
+        out.append(Lookup(targets))
+        self._timers.set("lookup", now.mono_s + self._lookups.next_in_s())
 
     # ------------------------------------------------------------ between features
 
@@ -308,11 +337,25 @@ class Node:
 
     def _posted(self, body: bytes, answer: AnswerBytes, now: Instant, out: list[Effect]) -> None:
         """A post came out of the mixnet here."""
+
+        def told(said: PostAnswer, then: Instant, effects: list[Effect]) -> None:
+            answer(said.encode(), then, effects)
+
         try:
-            post = decode_post(body)
+            deposit = Deposit.from_body(body)
+            if self.mailbox.wants(deposit.day, now) and deposit.is_signed():
+                self.mailbox.posted(deposit, told, now, out)
+            else:
+                self.relay.posted(decode_post(body), told, now, out)
         except MalformedFrame:
             return
-        self.relay.posted(post, lambda said, then, effects: answer(said.encode(), then, effects), now, out)
+
+    def _other(self, link: LinkId, frame: Packet | Cell | Deposit | Collect, now: Instant, out: list[Effect]) -> None:
+        """A frame on a link of the relay identity that is no business of the relay's."""
+        if isinstance(frame, Deposit | Collect):
+            self.mailbox.frame(link, frame, now, out)
+        else:
+            self.mixnet.frame(link, frame, now, out)
 
 
 class _Carrier:

@@ -49,6 +49,7 @@ from railgun_core.wire.frames import (
     decode_control,
 )
 from railgun_core.wire.kinds import FrameType, Refusal
+from railgun_core.wire.mail import Collect, Deposit
 from railgun_core.wire.posts import Post, PostAnswer, PostStatus
 
 Session = MemberSession | ReplicaSession
@@ -67,7 +68,8 @@ class _LinkState:
 
 
 class Relay:
-    """All duties of this node. `dial` asks the node for a link to a fellow relay; `other` gets frames of the mixnet."""
+    """All duties of this node. `dial` asks the node for a link to a fellow relay; `other` gets the
+    frames of the mixnet and of the mailbox."""
 
     def __init__(
         self,
@@ -78,7 +80,7 @@ class Relay:
         committee_size: int,
         limits: RelayLimits,
         dial: Callable[[PeerId, list[Effect]], object],
-        other: Callable[[LinkId, Packet | Cell, Instant, list[Effect]], None],
+        other: Callable[[LinkId, Packet | Cell | Deposit | Collect, Instant, list[Effect]], None],
     ) -> None:
         self._own = own
         self._view = view
@@ -206,7 +208,7 @@ class Relay:
         if isinstance(frame, Open):
             self._open(state, link, frame, now, out)
             return
-        if isinstance(frame, Packet | Cell):
+        if isinstance(frame, Packet | Cell | Deposit | Collect):
             self._other(link, frame, now, out)
             return
         if isinstance(frame, Ping):

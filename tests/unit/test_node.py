@@ -8,6 +8,7 @@ from dataclasses import replace
 from railgun_core.base.ids import DialId, LinkId, PeerId
 from railgun_core.base.keys import Identity
 from railgun_core.changes import SecretPut, StoredState
+from railgun_core.committee.lookups import AFTER_CHANGE_S
 from railgun_core.committee.trust import Trust
 from railgun_core.events import (
     Dial,
@@ -24,7 +25,7 @@ from railgun_core.events import (
     Send,
     Tick,
 )
-from railgun_core.node import LOOKUP_AFTER_CHANGE_S, Node, NodeConfig
+from railgun_core.node import Node, NodeConfig
 from railgun_core.relay.duty import RelayLimits
 from railgun_core.status import Trust as TrustStatus
 from railgun_core.wire.frames import Ping, Pong
@@ -70,7 +71,7 @@ def test_it_looks_for_relays_at_once_and_often_while_it_knows_few() -> None:
     assert lookup.targets == (OWN.peer_id[:20],)
     due_s = node.next_deadline_s()
     assert due_s is not None
-    assert due_s <= NOW.mono_s + 1.2 * LOOKUP_AFTER_CHANGE_S
+    assert due_s <= NOW.mono_s + 1.2 * AFTER_CHANGE_S
 
 
 def test_it_looks_rarely_once_it_knows_enough_and_around_the_tags_it_uses() -> None:
