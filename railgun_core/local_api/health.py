@@ -6,6 +6,7 @@ import time
 
 from railgun_core.base.errors import EnvironmentFailure
 from railgun_core.base.skew import ClockState
+from railgun_core.config import Config
 from railgun_core.engine.engine import Engine
 from railgun_core.local_api.messages import Check
 from railgun_core.transport.iroh_glue import IS_FAST
@@ -13,7 +14,8 @@ from railgun_core.transport.iroh_glue import IS_FAST
 
 async def checks(engine: Engine) -> tuple[Check, ...]:
     """One Check for each thing; never raises."""
-    return (await _disk(engine), _contacts(engine), _relays(engine), _clock(engine), _sockets(engine), _quic(engine))
+    found = (await _disk(engine), _contacts(engine), _relays(engine), _clock(engine), _sockets(engine), _quic(engine))
+    return (*found, *await central_checks(engine.config))
 
 
 async def _disk(engine: Engine) -> Check:
@@ -73,3 +75,29 @@ def _quic(engine: Engine) -> Check:
     if engine.ports.quic is None:
         return Check("quic", True, "QUIC is switched off.")
     return Check("quic", True, "QUIC writes quickly." if IS_FAST else "QUIC works, but slowly: another iroh was found.")
+
+
+CENTRAL_SAYS = {
+    "unreachable": "does not answer; check its address and whether it runs",
+    "refused": "refuses this peer: it wants a login, or a certificate that is not trusted here",
+    "no-jetstream": "runs without JetStream, so it keeps nothing; start it with -js",
+    "no-quorum": "has too few servers of its cluster to keep anything",
+    "replicas": "cannot make as many copies as central_replicas asks for",
+    "other-stream": "has a stream of this name that is for something else",
+    "full": "has no room left",
+}
+
+
+async def central_checks(config: Config) -> tuple[Check, ...]:
+    """In mode hybrid: whether each configured server answers now. Some seconds at most."""
+    if config.mode != "hybrid":
+        return ()
+    if not config.central:
+        return (Check("central", False, "Mode hybrid needs a central server; none is configured."),)
+    from railgun_core.engine.central import ask_servers  # the NATS library: only who uses a server pays for it
+
+    checks = []
+    for answer in await ask_servers(config):
+        says = f"answers in {answer.ms:.0f} ms" if not answer.code else CENTRAL_SAYS.get(answer.code, answer.code)
+        checks.append(Check("central", not answer.code, f"The central server {answer.server} {says}."))
+    return tuple(checks)
