@@ -76,7 +76,7 @@ def link_up(
     out.append(Send(link, (_open(context, lane, session).encode(),)))
 
 
-def reslice(context: RoomContext, lane: Lane, out: list[Effect], *, joining: bool) -> None:
+def reslice(room: Room, context: RoomContext, lane: Lane, now: Instant, out: list[Effect]) -> None:
     """Ask the best relay to push and the next to announce, after sessions came or went.
 
     A relay that takes over also says what it holds: what its predecessor pushed last may not have arrived.
@@ -86,9 +86,10 @@ def reslice(context: RoomContext, lane: Lane, out: list[Effect], *, joining: boo
         session.opens += 1
         assert session.link is not None
         frames = [_open(context, lane, session).encode()]
-        if slice_ is not Slice.QUIET and not joining:
+        if slice_ is not Slice.QUIET and not room.joining:
             frames.append(Pull(lane.handle, 0).encode())
         out.append(Send(session.link, frames))
+        context.wake("ping", room.id, now.mono_s + PING_EVERY_S)  # it may come into use by this
 
 
 def frames(
@@ -177,7 +178,7 @@ def suspected(
     for session in suspects:
         publish.given_up(room, lane, session, now, cause=Cause.SILENT)
     publish.relieve(room, lane)
-    reslice(context, lane, out, joining=room.joining)
+    reslice(room, context, lane, now, out)
     publish.pump(room, context, now, out)
     publish.conclude(room, now, out)
 
@@ -276,12 +277,14 @@ def _opened(
         publish.conclude(room, now, out)
         return
     session.phase = Phase.OPEN
+    session.heart.every_s = _pace(lane, session, worried=False)
+    context.wake("ping", room.id, session.heart.next_s())
     session.grant(frame.rate_per_s, frame.burst, now.mono_s)
     lane.answered(session.peer_id)
     if session.slice is not Slice.QUIET and not room.joining:
         assert session.link is not None
         out.append(Send(session.link, (Pull(lane.handle, 0).encode(),)))
-    reslice(context, lane, out, joining=room.joining)
+    reslice(room, context, lane, now, out)
     greet(room, context, lane, now, out)
     publish.relieve(room, lane)
     publish.pump(room, context, now, out)

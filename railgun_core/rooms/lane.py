@@ -10,6 +10,7 @@ that comes and goes does not take the room with it each time.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 
 from railgun_core.base.ids import MsgId, PeerId, TagHandle, handle_of
 from railgun_core.base.keys import Identity
@@ -84,8 +85,7 @@ class Lane:
 
     def open_sessions(self) -> list[RelaySession]:
         """Open sessions, best first: those in doubt behind the sound ones, suspects last."""
-        ranked = {peer_id: rank for rank, peer_id in enumerate(self.order)}
-        return sorted(self._open(), key=lambda s: (s.standing, ranked.get(s.peer_id, len(ranked))))
+        return self._ranked(lambda session: session.standing)
 
     def sound_sessions(self) -> list[RelaySession]:
         """Open sessions whose relays are not suspect, best first."""
@@ -97,6 +97,10 @@ class Lane:
         if lacking <= 0:
             return []
         return [p for p in self.order if p not in self.sessions and self.may_use(p, now_s)][:lacking]
+
+    def _ranked(self, standing: Callable[[RelaySession], int]) -> list[RelaySession]:
+        ranks = {peer_id: rank for rank, peer_id in enumerate(self.order)}
+        return sorted(self._open(), key=lambda session: (standing(session), ranks.get(session.peer_id, len(ranks))))
 
     def _open(self) -> list[RelaySession]:
         return [session for session in self.sessions.values() if session.is_open]
@@ -131,7 +135,7 @@ class Lane:
         ranked = self.open_sessions()
         if len(ranked) <= SESSIONS or now_s - self.troubled_s < CALM_S:
             return []
-        if any(session.standing or session.opens for session in ranked[:SESSIONS]):
+        if any(session.standing or session.opens for session in ranked):
             return []
         return [session for session in ranked[SESSIONS:] if not session.in_use]
 
@@ -170,15 +174,21 @@ class Lane:
     def wanted_slices(self) -> list[tuple[RelaySession, Slice]]:
         """Sessions whose slice should change: push from the best, ids from the next, silence from the others.
 
-        Nothing moves while all are suspect: which of them comes back, nobody knows.
+        A relay that pushes keeps doing so until it is suspect, and one in doubt is given nothing new. Nothing moves
+        while all are suspect: which of them comes back, nobody knows.
         """
-        plan = (Slice.PUSH, Slice.ANNOUNCE)
-        wanted: list[tuple[RelaySession, Slice]] = []
-        ranked = self.open_sessions()
+        ranked = self._ranked(_unfit)
         if ranked and ranked[0].is_suspect:
             return []
+        plan = (Slice.PUSH, Slice.ANNOUNCE)
+        wanted: list[tuple[RelaySession, Slice]] = []
         for rank, session in enumerate(ranked):
             slice_ = plan[rank] if rank < len(plan) else Slice.QUIET
             if session.slice is not slice_:
                 wanted.append((session, slice_))
         return wanted
+
+
+def _unfit(session: RelaySession) -> int:
+    """How little a relay is fit for pushing."""
+    return session.standing if session.slice is not Slice.PUSH or session.is_suspect else 0

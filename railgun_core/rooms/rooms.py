@@ -381,7 +381,7 @@ class Rooms:
             publish.given_up(room, lane, session, now, cause=session.cause)
         publish.session_lost(room, session)
         if lane.is_live and room.id in self.rooms:
-            attend.reslice(self.context, lane, out, joining=room.joining)
+            attend.reslice(room, self.context, lane, now, out)
             self._attend(room, lane, now, out)
             publish.pump(room, self.context, now, out)
             publish.conclude(room, now, out)
@@ -421,7 +421,7 @@ class Rooms:
             if looked.suspects:
                 attend.suspected(room, self.context, lane, looked.suspects, now, out)
             elif looked.settled:
-                attend.reslice(self.context, lane, out, joining=room.joining)
+                attend.reslice(room, self.context, lane, now, out)
             for session in lane.surplus(now.mono_s):
                 self._part(room, lane, session, out)
             if lane.is_live and lane.to_dial(now.mono_s):

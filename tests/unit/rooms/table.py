@@ -155,7 +155,7 @@ class Table:
     unsaved: list[Save] = field(default_factory=list)
     dials: list[tuple[DialId, PeerId]] = field(default_factory=list)
     pings: list[tuple[ScriptedRelay, int]] = field(default_factory=list)
-    resliced: list[ScriptedRelay] = field(default_factory=list)
+    resliced: list[tuple[ScriptedRelay, int]] = field(default_factory=list)
     dead: set[PeerId] = field(default_factory=set)  # who does not answer dials
     rng: random.Random = field(default_factory=lambda: random.Random(5))
     numbers: int = 0
@@ -263,14 +263,10 @@ class Table:
         return DialId(self.numbers)
 
     def _answer(self) -> None:
-        while self.pings:
-            relay, nonce = self.pings.pop(0)
-            if relay in self.relays and not relay.silent:
-                self.rooms.frames(relay.link, batch_of(Pong(nonce).encode()), self.now, self.out)
-        while self.resliced:
-            relay = self.resliced.pop(0)
-            if relay in self.relays and not relay.silent:
-                relay.open()
+        for relay, nonce in self._answering(self.pings):
+            self.rooms.frames(relay.link, batch_of(Pong(nonce).encode()), self.now, self.out)
+        for relay, _ in self._answering(self.resliced):
+            relay.open()
         while self.dials and self.answers:
             dial, peer_id = self.dials.pop(0)
             if peer_id in self.dead:
@@ -281,6 +277,12 @@ class Table:
             self.carry()
             if self.opens:
                 relay.open()
+
+    def _answering(self, asked: list[tuple[ScriptedRelay, int]]) -> list[tuple[ScriptedRelay, int]]:
+        """Take out what is answered now: a stopped relay answers when it goes on, one that is gone never."""
+        now = [one for one in asked if one[0] in self.relays and not one[0].silent]
+        asked[:] = [one for one in asked if one[0] in self.relays and one[0].silent]
+        return now
 
     def _when_saved(self, then: Then) -> int:
         self.numbers += 1
@@ -294,6 +296,8 @@ class Table:
             return
         for start, stop in zip(batch.bounds, batch.bounds[1:], strict=False):
             if batch.data[start + 4] == FrameType.ENVELOPE:
+                if batch.data[start + 5 : start + 13] != HANDLE:
+                    continue  # of another room
                 msg_id = MsgId(ENVELOPE_HEADER.unpack_from(batch.data, start)[4])
                 content = open_envelope(batch.data[start + ENVELOPE_HEADER_BYTES : stop], KEYS.seal)
                 relay.published.append((msg_id, decode_content(content)))
@@ -306,7 +310,7 @@ class Table:
             if isinstance(frame, Open):
                 relay.slice = frame.slice
                 if relay.opened:
-                    self.resliced.append(relay)
+                    self.resliced.append((relay, frame.slice))
 
 
 def frame_of(table: Table, msg_id: MsgId, content: bytes) -> bytes:
