@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -18,6 +18,7 @@ from railgun_core.status import (
     ClockStatus,
     DutyState,
     DutyStatus,
+    Failovers,
     NodeStatus,
     Notice,
     Quantiles,
@@ -59,6 +60,7 @@ class Board:
         self._config = config
         self._started = started
         self._times: dict[str, deque[float]] = {}
+        self._causes: Counter[str] = Counter()  # of failovers, since start
         self._notices: dict[str, Notice] = {}
         self._duty_rates: dict[bytes, tuple[float, int, float]] = {}
         self.rates = Rates()
@@ -77,9 +79,16 @@ class Board:
         self.today_bytes = self.today_envelopes = 0
         self.tags_today.clear()
 
-    def measured(self, what: str, ms: float) -> None:
-        """One duration."""
+    def measured(self, what: str, ms: float, cause: str = "") -> None:
+        """One duration; `cause` of a failover."""
         self._times.setdefault(what, deque(maxlen=WINDOW)).append(ms)
+        if cause:
+            self._causes[cause] += 1
+
+    @property
+    def causes(self) -> dict[str, int]:
+        """How many failovers of each cause, since start."""
+        return dict(self._causes)
 
     def times(self, what: str) -> tuple[float, ...]:
         return tuple(self._times.get(what, ()))
@@ -147,6 +156,7 @@ class Board:
             badge=room.secure and node.mixnet.client.anonymity(now).anonymous,
             unreadable=room.unreadable,
             content_protection="caller" if room.carries_opaque else "end-to-end",
+            way=way_of(room),
         )
 
     def status(
@@ -221,6 +231,24 @@ class Board:
         serving = [d for d in duties if d.state is DutyState.SERVING and d.seat is not None]
         seats = sum(d.committee_size for d in serving)
         return Share(fair=round(1 / relays, 6), actual=round(len(serving) / seats, 6) if seats else None)
+
+
+def way_of(room: Room) -> str:
+    """How a room's messages go now: through the committee, and otherwise as its mail says."""
+    lane = room.publishing_lane()
+    if lane is not None and lane.sound_sessions():
+        return "committee"
+    return str(getattr(getattr(room, "mail", None), "way", "none"))
+
+
+def failovers(values: tuple[float, ...], causes: dict[str, int]) -> Failovers:
+    """Measured milliseconds; `count` and `causes` are of all since start, the quantiles of the last WINDOW."""
+    if not values:
+        return Failovers()
+    ordered = sorted(values)
+    p50, p95, p99 = (round(ordered[min(len(ordered) - 1, int(len(ordered) * q))], 1) for q in (0.50, 0.95, 0.99))
+    count = max(len(ordered), sum(causes.values()))
+    return Failovers(p50=p50, p95=p95, p99=p99, worst=round(ordered[-1], 1), count=count, causes=causes)
 
 
 def quantiles(values: tuple[float, ...]) -> Quantiles:
