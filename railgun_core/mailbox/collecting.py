@@ -64,7 +64,7 @@ class Collecting:
         """Begin to answer: at once where there is nothing to read."""
         if held is not None and asked.position > held.next_durable:  # this mailbox has lost what it had: from the start
             asked = Collect(asked.tag, asked.day, 1, asked.follow, asked.signature)
-        page = _page(held.since(asked.position)) if held is not None else ()
+        page = _page(held.since(asked.position, PAGE_ENVELOPES)) if held is not None else ()
         if held is None or not page:
             position = 1 if held is None else held.next_durable
             self._send(link, state, asked, held, (), Collected(handle_of(asked.tag), position, False), out)
@@ -75,18 +75,19 @@ class Collecting:
         self._timers.set(("fetch", ticket), now.mono_s + FETCH_WITHIN_S)
         out.append(FetchMail(ticket, held.tag, page[0].position, len(page)))
 
-    def fetched(self, event: MailFetched, out: list[Effect]) -> None:
-        """A page has come from the disk. Whatever of it should be there and is not makes it no answer at all."""
+    def fetched(self, event: MailFetched, now: Instant, out: list[Effect]) -> None:
+        """A page has come from the disk. If something is not in it that has to be, it is no answer at all."""
         fetch = self._end(event.ticket)
         if fetch is None:
             return
         held, last = fetch.held, fetch.page[-1].position
         got = {position for position, _ in event.mail}
-        if any(kept.msg_id in held.ids and kept.position not in got for kept in fetch.page):
+        due = (kept for kept in fetch.page if kept.msg_id in held.ids and kept.expiry_s > now.unix_s)
+        if any(kept.position not in got for kept in due):
             _refuse(fetch, out)
             return
         frames = [frame for position, frame in event.mail if position <= last]
-        said = Collected(held.handle, last + 1, bool(held.since(last + 1)))
+        said = Collected(held.handle, last + 1, bool(held.since(last + 1, 1)))
         self._send(fetch.link, fetch.state, fetch.asked, held, frames, said, out)
 
     def overdue(self, ticket: int, out: list[Effect]) -> None:
@@ -142,7 +143,7 @@ class Collecting:
 def _page(waiting: Sequence[Kept]) -> tuple[Kept, ...]:
     """The first of them, within the bounds of one answer; at least one."""
     count = size = 0
-    for kept in waiting[:PAGE_ENVELOPES]:
+    for kept in waiting:
         size += kept.size
         if count and size > PAGE_BYTES:
             break

@@ -16,7 +16,7 @@ WAITERS: Final = 16  # posts that wait for the same envelope to be durable
 
 @dataclass(frozen=True, slots=True)
 class MailboxLimits:
-    """Rates are per second and link. All that comes through the mixnet counts as one link: nobody is known there."""
+    """Rates are per second and link. What comes through the mixnet counts as one link: nobody is known there."""
 
     bytes: int = 1024**3  # on disk, all tags together
     tag_bytes: int = TAG_BYTES
@@ -26,6 +26,8 @@ class MailboxLimits:
     pages_burst: int = 64
     draws_per_s: float = 2.0  # first words about a tag: each costs a draw of its mailboxes, 1 ms at 1,000 groups
     draws_burst: int = 32
+    mixnet_draws_per_s: float = 20.0
+    mixnet_draws_burst: int = 200
     unsaved_bytes: int = 32 * 1024 * 1024  # in memory, until the disk has them
     links: int = 4_096
     followers: int = 4_096

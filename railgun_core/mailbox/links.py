@@ -29,3 +29,10 @@ def new_link(binding: bytes, limits: MailboxLimits, now_s: float) -> MailLink:
         TokenBucket(limits.pages_per_s, limits.pages_burst, now_s=now_s),
         TokenBucket(limits.draws_per_s, limits.draws_burst, now_s=now_s),
     )
+
+
+def mixnet_link(limits: MailboxLimits, now_s: float) -> MailLink:
+    """Stands for all who come through the mixnet: more of them meet a tag for the first time."""
+    link = new_link(b"", limits, now_s)
+    link.draws = TokenBucket(limits.mixnet_draws_per_s, limits.mixnet_draws_burst, now_s=now_s)
+    return link

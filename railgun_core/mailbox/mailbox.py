@@ -21,7 +21,7 @@ from railgun_core.committee.view import RelayView
 from railgun_core.events import Effect, MailFetched, Noticed, Save, SaveSoon, Send
 from railgun_core.mailbox.collecting import Collecting
 from railgun_core.mailbox.limits import WAITERS, MailboxLimits
-from railgun_core.mailbox.links import MailLink, new_link
+from railgun_core.mailbox.links import MailLink, mixnet_link, new_link
 from railgun_core.mailbox.shelf import Answer, Kept, MailTag, Pending, Shelf, before_day, charge
 from railgun_core.status import MailboxStatus
 from railgun_core.wire.frames import Refused, envelope_frame
@@ -109,7 +109,7 @@ class Mailbox:
     def posted(self, deposit: Deposit, answer: Answer, now: Instant, out: list[Effect]) -> None:
         """A deposit that came through the mixnet: answered once, when it is durable or refused."""
         if self._mixnet is None:
-            self._mixnet = new_link(b"", self.limits, now.mono_s)
+            self._mixnet = mixnet_link(self.limits, now.mono_s)
         no = self._refusal(deposit, self._mixnet, now)
         if no is None:
             held = self._shelf.tags.get(deposit.tag)
@@ -122,14 +122,13 @@ class Mailbox:
 
     def fetched(self, event: MailFetched, now: Instant, out: list[Effect]) -> None:
         """The disk's answer to a FetchMail."""
-        self._collecting.fetched(event, out)
+        self._collecting.fetched(event, now, out)
 
     # ------------------------------------------------------------ deposits
 
     def wants(self, deposit_day: int, now: Instant) -> bool:
         """Whether mail of this day is taken now: of yesterday, of today, and within an hour of it of tomorrow."""
-        today = int(now.unix_s // DAY_S)
-        return today - 1 <= deposit_day <= int((now.unix_s + EARLY_S) // DAY_S)
+        return int(now.unix_s // DAY_S) - 1 <= deposit_day <= _last_day(now)
 
     def _take(self, deposit: Deposit, link: LinkId, state: MailLink, now: Instant, out: list[Effect]) -> No | None:
         no = self._refusal(deposit, state, now)
@@ -228,12 +227,15 @@ class Mailbox:
         for answer in pending.answers:
             answer(_stored(), now, out)
         self._collecting.arrived(held, pending.kept, frame, out)
+        self._fit(self.limits.bytes, now, out)  # less may have been granted while it was on its way
 
     # ------------------------------------------------------------ collections
 
     def _collect(self, asked: Collect, link: LinkId, state: MailLink, now: Instant, out: list[Effect]) -> No | None:
         if state.pages.take(1, now.mono_s) == 0:
             return Refusal.RATE, state.pages.retry_after_ms(1)
+        if not before_day(now.unix_s) <= asked.day <= _last_day(now):
+            return Refusal.WRONG_EPOCH, 0
         if not verify(asked.tag, "collect", collect_message(state.binding, asked.day), asked.signature):
             return Refusal.BAD_SIGNATURE, 0
         no = self._place_refusal(asked.tag, asked.day, state.draws, now) or self._collecting.refusal(
@@ -273,6 +275,8 @@ class Mailbox:
         """Take out the oldest until what is left is charged no more than `limit_bytes`, and leave signed notices."""
         changes: list[MailEvict] = []
         evicted = 0
+        if self._shelf.used_bytes <= limit_bytes:
+            return
         for held in self._shelf.oldest_first():
             needed_bytes = self._shelf.used_bytes - limit_bytes
             if needed_bytes <= 0:
@@ -298,3 +302,8 @@ class Mailbox:
 
 def _stored() -> PostAnswer:
     return PostAnswer(PostStatus.STORED, held=1, size=1)
+
+
+def _last_day(now: Instant) -> int:
+    """The newest day whose mail tags are in use."""
+    return int((now.unix_s + EARLY_S) // DAY_S)

@@ -66,9 +66,10 @@ class MailTag:
         """What stands for the tag in frames."""
         return handle_of(self.tag)
 
-    def since(self, position: int) -> list[Kept]:
-        """What is kept from `position` on."""
-        return self.kept[bisect.bisect_left(self.kept, position, key=_position) :]
+    def since(self, position: int, most: int) -> list[Kept]:
+        """What is kept from `position` on, the first `most` of it."""
+        first = bisect.bisect_left(self.kept, position, key=_position)
+        return self.kept[first : first + most]
 
 
 class Shelf:

@@ -27,10 +27,12 @@ from railgun_core.store.fresh import create_tables
 from railgun_core.store.schema import APPLICATION_ID, REVISION
 from railgun_core.store.starts import count_up, is_older, mark_beside, raise_alarm, set_mark
 from railgun_core.store.vault import Vault, vault_beside, wrong_key
+from railgun_core.store.wal import has_lost_transactions
 
 _BESIDE: Final = ("-wal", "-shm")
 _KNOWN_SO_FAR: Final = tuple(f"{n:04d}" for n in range(1, int(REVISION) + 1))
 _FIRST_SEALED: Final = "0002"  # the first revision with a key
+_CUT: Final = "The newest entries of the message database were damaged and are gone; a copy is kept as {}."
 FILE_MODE: Final = 0o600
 DIR_MODE: Final = 0o700
 
@@ -47,11 +49,31 @@ def prepare(path: Path) -> Opened:
     """Make `path` a sound database of today's format. Raises EnvironmentFailure (see `failures`)."""
     try:
         in_file = mark_beside(path)
+        kept_as = _copy_of_a_cut_log(path)
         vault, repaired = _prepare(path, in_file)
-        _count_start(path, in_file)
-        return Opened(vault, repaired)
+        _count_start(path, in_file, is_cut=kept_as is not None and repaired is None)
+        return Opened(vault, repaired or (None if kept_as is None else _CUT.format(kept_as)))
     except (OSError, sqlite3.Error, SQLAlchemyError) as error:
         raise explained(failure_of(error), free_bytes=_free_bytes(path.parent)) from error
+
+
+def _copy_of_a_cut_log(path: Path) -> str | None:
+    """The name of a copy of a database whose log has lost durable transactions; None for all others.
+
+    What is left is sound, only older than what was told to others, just as if an older copy had been put back.
+    """
+    try:
+        if not path.exists() or path.stat().st_size == 0 or not has_lost_transactions(path):
+            return None
+    except sqlite3.DatabaseError as error:
+        if failure_of(error).code != "database-damaged":
+            raise
+        return None  # found again below, and set aside with its log
+    name = _free_name(path, "damaged")
+    for end in ("-wal", ""):
+        shutil.copyfile(path.with_name(path.name + end), path.with_name(name + end))
+        os.chmod(path.with_name(name + end), FILE_MODE)
+    return name
 
 
 def _free_bytes(folder: Path) -> int:
@@ -98,13 +120,16 @@ def _vault_of(path: Path, revision: str | None) -> Vault:
     return vault
 
 
-def _count_start(path: Path, in_file: int) -> None:
-    """Count this start in the database, then in the file. On a full disk nothing is counted."""
+def _count_start(path: Path, in_file: int, *, is_cut: bool) -> None:
+    """Count this start in the database, then in the file. On a full disk nothing is counted.
+
+    `is_cut`: the newest transactions are gone, so this database is older than what was done with it.
+    """
     number, older = 0, False
 
     def count(connection: Connection) -> None:
         nonlocal number, older
-        older = is_older(connection, in_file=in_file)
+        older = is_cut or is_older(connection, in_file=in_file)
         if older:
             raise_alarm(connection)
         number = count_up(connection, at_least=in_file)

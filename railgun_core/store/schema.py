@@ -259,10 +259,8 @@ MARKS: Final = Table(  # what the file says about itself: checksum of the defini
     _int("crc"),
 )
 
-_ASSIGNED: Final = frozenset({"position", "id"})
-
 SUMMED: Final[dict[str, tuple[str, ...]]] = {
-    table.name: tuple(c.name for c in table.columns if c.name != "crc" and c.name not in _ASSIGNED)
+    table.name: tuple(c.name for c in table.columns if c.name != "crc" and c.autoincrement is not True)
     for table in METADATA.sorted_tables
 }
 
