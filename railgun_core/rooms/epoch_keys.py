@@ -5,6 +5,8 @@
     seal_e = HKDF(prk_e, "seal"): closes envelopes
     ids_e  = HKDF(prk_e, "ids"): names envelopes
 
+Mail, which waits for members who are away, has an epoch of a day and keys of its own: info "mail" || u64be(day).
+
 Who knows a tag can check a member's signature; without `room_root` nobody links two epochs' tags or predicts one.
 Source: RFC 5869; PROTOCOL.md, "Rooms".
 """
@@ -42,7 +44,16 @@ class EpochKeys:
 
 def epoch_keys(room_root: bytes, epoch: int) -> EpochKeys:
     """The keys of a room for an epoch."""
-    prk = hkdf_expand(hkdf_extract(_SALT, room_root), u64(epoch), 32)
+    return _derived(room_root, u64(epoch), epoch)
+
+
+def mail_keys(room_root: bytes, day: int) -> EpochKeys:
+    """The keys of a room's mail for a day: no epoch has the same, and no two days' tags can be linked."""
+    return _derived(room_root, b"mail" + u64(day), day)
+
+
+def _derived(room_root: bytes, info: bytes, epoch: int) -> EpochKeys:
+    prk = hkdf_expand(hkdf_extract(_SALT, room_root), info, 32)
     sign = Identity(hkdf_expand(prk, b"sign", 32))
     return EpochKeys(epoch, sign, Tag(sign.public_key), hkdf_expand(prk, b"seal", 32), hkdf_expand(prk, b"ids", 32))
 

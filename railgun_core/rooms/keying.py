@@ -38,6 +38,7 @@ RENEW_AFTER_S = 86_400.0
 TELL_AGAIN_S, TELL_MOST_S = 1.5, 60.0
 NEW_SESSION_FROM_TRY = 2  # the first retry assumes a lost letter, the next ones a lost session
 MAX_PAST = 8
+MAX_LETTERS = 256  # contents of a generation that are kept for mail
 
 Pump = Callable[[Room, RoomContext, Instant, list[Effect]], None]
 Say = Callable[[Room, RoomContext, bytes, Instant, list[Effect]], bool]
@@ -120,7 +121,9 @@ def hand_out(room: Room, context: RoomContext, now: Instant, out: list[Effect], 
     again = {m for m in members if ring.fellow(m).tries >= NEW_SESSION_FROM_TRY}
     for generation in (*ring.past, *(() if ring.own is None else (ring.own,))):
         lacking = [m for m in members if m in generation.audience and ring.fellow(m).claimed < generation.number]
-        contents += _write(room, generation, lacking, rows, now, again)
+        written = _write(room, generation, lacking, rows, now, again)
+        generation.letters = [*generation.letters, *written][-MAX_LETTERS:]
+        contents += written
         again = set()
     for member in members:
         ring.fellow(member).tries += 1
@@ -172,6 +175,7 @@ def _begin(room: Room, context: RoomContext, now: Instant, out: list[Effect], sa
     fresh = Generation(number, OutboundGroup(), frozenset(members), now.mono_s)
     rows: dict[str, SecretPut] = {"account": ring.account_put(room.id)}
     contents = _write(room, fresh, members, rows, now, set())
+    fresh.letters = contents[-MAX_LETTERS:]
 
     def saved(later: Instant, effects: list[Effect]) -> None:
         ring.beginning = False
@@ -179,7 +183,7 @@ def _begin(room: Room, context: RoomContext, now: Instant, out: list[Effect], sa
             return
         _install(room, context, fresh, later)
         for content in contents:
-            say(room, context, content, later, effects)
+            _say(room, context, content, later, effects, say)
         then(room, context, later, effects)
 
     out.append(Save(context.when_saved(saved), tuple(rows.values())))
@@ -231,9 +235,16 @@ def _save_and_say(
 ) -> None:
     def saved(later: Instant, effects: list[Effect]) -> None:
         for content in contents:
-            say(room, context, content, later, effects)
+            _say(room, context, content, later, effects, say)
 
     out.append(Save(context.when_saved(saved), tuple(rows)))
+
+
+def _say(room: Room, context: RoomContext, content: bytes, now: Instant, out: list[Effect], say: Say) -> None:
+    """Send letters to those who listen; by mail when no relay is there to bring them."""
+    if not say(room, context, content, now, out):
+        room.mail.letters.append(content)
+        context.wake("mail", room.id, now.mono_s)
 
 
 def _forget_starts(room: Room, context: RoomContext, now: Instant) -> None:

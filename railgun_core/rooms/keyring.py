@@ -56,6 +56,7 @@ class Generation:
     until_s: float = float("inf")  # superseded: for how long its start key is still handed out
     confirmed: set[MemberId] = field(default_factory=set)
     stale: bool = False  # somebody needs it who can no longer be given it
+    letters: list[bytes] = field(default_factory=list, repr=False)  # as they went out: mail carries them too
 
 
 @dataclass(frozen=True, slots=True)

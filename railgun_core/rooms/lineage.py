@@ -38,6 +38,7 @@ class Former:
     successor: bytes = field(default=b"", repr=False)
     gone: MemberId = field(default=MemberId(bytes(8)))
     lanes: dict[int, Lane] = field(default_factory=dict)
+    mail: dict[int, Lane] = field(default_factory=dict)  # by day
     told: dict[MemberId, tuple[int, float]] = field(default_factory=dict)  # how often again, and when last
 
     def encode(self) -> bytes:
@@ -78,7 +79,10 @@ class Lineage:
 
     def former_of(self, lane: Lane) -> Former | None:
         """The former root that a lane belongs to; None for the present one."""
-        return next((one for one in self.formers if one.lanes.get(lane.epoch) is lane), None)
+        for one in self.formers:
+            if one.lanes.get(lane.epoch) is lane or one.mail.get(lane.epoch) is lane:
+                return one
+        return None
 
     def takes(self, parent: bytes, child: bytes) -> bool:
         """Whether a root follows: upon the present one, or instead of a successor with a higher hash."""

@@ -41,6 +41,8 @@ class Outbox:
         self.placed: dict[int, Placement] = {}
         self.stored: dict[int, tuple[int, float]] = {}  # seq -> epoch and time, not confirmed by all yet
         self.resent: dict[int, float] = {}
+        self.tried_s: dict[int, float] = {}  # seq -> since when relays are asked to take it, and it is not stored
+        self.held_s: dict[int, float] = {}  # seq -> until when a committee waits for another way
         self.backlog: deque[OutboxRange] = deque()  # unsent since before a restart, still to be read back
         self.fetching = False
         self._durable = next_seq - 1  # the newest own item that is in the store
@@ -67,6 +69,11 @@ class Outbox:
                 self.backlog.append(OutboxRange(first, last, span.delivery, span.epoch))
 
     @property
+    def unsaved(self) -> int:
+        """Items that are not in the store yet: nothing leaves this device before it is."""
+        return self.last_seq - self._durable
+
+    @property
     def first_open(self) -> int:
         """The oldest item that not everybody has confirmed; the next one when there is none."""
         held = [*self.stored, *self.placed, *self.queued, *(span.first for span in self.backlog)]
@@ -74,7 +81,7 @@ class Outbox:
 
     def begin_again(self, first: int) -> None:
         """A new stream from `first` on: everything in it goes out, whatever was known of the one before."""
-        for held in (self.queue, self.queued, self.placed, self.stored, self.resent, self.backlog):
+        for held in (self.queue, self.queued, self.placed, self.stored, self.resent, self.tried_s, self.backlog):
             held.clear()
         self.first_kept, self._confirmed = first, first - 1
         for at in range(first, self.next_seq, BACKLOG_AT_ONCE):
@@ -100,6 +107,14 @@ class Outbox:
         self.queued.discard(item.seq)
         return item
 
+    def may_go(self, now_s: float) -> bool:
+        """Whether there is a next item, and it may go to a committee now."""
+        return bool(self.queue) and self.held_for_s(now_s) <= 0.0
+
+    def held_for_s(self, now_s: float) -> float:
+        """How long the next item still waits for another way than a committee; not above 0: it does not."""
+        return self.held_s.get(self.queue[0].seq, now_s) - now_s if self.queue else 0.0
+
     def place(self, item: Item, epoch: int, relay: bytes, now_s: float) -> None:
         """An item was given to a relay."""
         placement = self.placed.get(item.seq)
@@ -107,6 +122,7 @@ class Outbox:
             placement = self.placed[item.seq] = Placement(item, epoch, now_s)
         placement.relays.add(relay)
         placement.at_s = now_s
+        self.tried_s.setdefault(item.seq, now_s)
 
     def accept(self, seqs: Iterable[int]) -> list[int]:
         """A relay has these; those that are news."""
@@ -123,9 +139,24 @@ class Outbox:
         """A majority holds these; those that are news."""
         news = []
         for seq in seqs:
+            self.tried_s.pop(seq, None)
             if self.placed.pop(seq, None) is not None and seq > self._confirmed:
                 self.stored[seq] = (epoch, now_s)
                 news.append(seq)
+        return news
+
+    def keep(self, seqs: Iterable[int], epoch: int, now_s: float) -> list[int]:
+        """Mailboxes or a server hold these for whoever comes: they need no committee any more; those that are news."""
+        waiting = {seq for seq in seqs if seq in self.placed or seq in self.queued}
+        if not self.queued.isdisjoint(waiting):
+            self.queue = deque(item for item in self.queue if item.seq not in waiting)
+            self.queued -= waiting
+        for seq in waiting:
+            self.placed.pop(seq, None)
+            self.tried_s.pop(seq, None)
+            self.held_s.pop(seq, None)
+        news = sorted(seq for seq in waiting if seq > self._confirmed and seq not in self.stored)
+        self.stored.update((seq, (epoch, now_s)) for seq in news)
         return news
 
     def requeue(self, seqs: Iterable[int]) -> None:
@@ -147,6 +178,7 @@ class Outbox:
         for seq in done:
             self.stored.pop(seq, None)
             self.placed.pop(seq, None)
+        self.tried_s = {seq: at_s for seq, at_s in self.tried_s.items() if seq > upto}
         self.resent = {seq: at_s for seq, at_s in self.resent.items() if seq > upto}
         return sorted(done)
 

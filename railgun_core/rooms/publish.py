@@ -49,7 +49,7 @@ def pump(room: Room, context: RoomContext, now: Instant, out: list[Effect]) -> N
     elder = saying.elder_of(room, lane)
     sessions, elders = _by_promise(lane, now), _by_promise(elder, now) if elder is not None else []
     chunks: Chunks = {}
-    while room.outbox.queue:
+    while room.outbox.may_go(now.mono_s):
         session = next((s for s in sessions if s.may_send(now.mono_s)), None)
         if session is None or not keying.ready(room, context, now, out, say=saying.say, then=pump):
             break
@@ -62,7 +62,7 @@ def pump(room: Room, context: RoomContext, now: Instant, out: list[Effect]) -> N
     flush(chunks, out)
     if room.outbox.queue:
         wait_s = min((s.wait_s() for s in sessions), default=1.0)
-        context.wake("pump", room.id, now.mono_s + max(0.02, wait_s))
+        context.wake("pump", room.id, now.mono_s + max(0.02, wait_s, room.outbox.held_for_s(now.mono_s)))
     _plan_retry(room, context, sessions, now)
 
 

@@ -6,6 +6,7 @@ and the count of what is here is in the same transaction.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterable
 
 from railgun_core.base.clock import Instant
@@ -42,6 +43,16 @@ MAX_AHEAD_BYTES = 64 * 1024 * 1024  # of a room: what waits for earlier items
 Ready = dict[bytes, tuple[Inbox, list[Item]]]
 
 
+class Taken(enum.Enum):
+    """What became of one envelope."""
+
+    KNOWN = "known"  # it was here before
+    GARBAGE = "garbage"  # no member sealed it: whoever brought it only carried it
+    HERE = "here"
+    UNOPENED = "unopened"  # its keys are spent, or it is forged
+    DROPPED = "dropped"  # for want of room: it is asked for again
+
+
 def envelopes(
     room: Room,
     context: RoomContext,
@@ -61,35 +72,70 @@ def envelopes(
         session.received += 1
         msg_id = MsgId(ENVELOPE_HEADER.unpack_from(batch.data, start)[4])
         session.wanted.pop(msg_id, None)
-        if msg_id in lane.seen:
-            continue
-        try:
-            content = open_envelope(batch.data[start + ENVELOPE_HEADER_BYTES : stop], lane.keys.seal)
-            decoded = _whole(room, decode_content(content))
-        except MalformedFrame:
-            continue  # not sealed by a member: whoever sent it, the relay only carried it
-        if len(lane.seen) < MAX_SEEN:
-            lane.seen.add(msg_id)
-        if decoded is None:
-            continue
-        if isinstance(decoded, SentItem):
-            if room.ignores(decoded.sender, lane):
-                continue
-            if not _item(room, context, decoded, ready, now, out):
-                lane.seen.discard(msg_id)  # dropped for want of room: it is asked for again
-        elif isinstance(decoded, Sync):
-            news = received_sync(room, context, lane, decoded, now, out)
-            for inbox, items in news:
-                _collect(ready, inbox, items)
-            if news:
-                removal.heard(room, context, lane, news[0][0], now, out)
-        else:
-            for inbox, items in opening.letters(room, context, lane, decoded, now, out):
-                _collect(ready, inbox, items)
+        if msg_id not in lane.seen:
+            _take(room, context, lane, msg_id, batch.data[start + ENVELOPE_HEADER_BYTES : stop], ready, now, out)
     keep(room, context, ready.values(), now, out)
     assert session.link is not None
     out.append(Send(session.link, (Got(lane.handle, session.received).encode(),)))
     ask(lane, session, now, out)
+
+
+def kept(
+    room: Room,
+    context: RoomContext,
+    lane: Lane,
+    frames: Iterable[bytes],
+    now: Instant,
+    out: list[Effect],
+) -> list[Taken]:
+    """Take in whole envelope frames that were kept for this member; what became of each."""
+    ready: Ready = {}
+    said: list[Taken] = []
+    for frame in frames:
+        if len(frame) not in ENVELOPE_FRAME_SIZES:
+            said.append(Taken.GARBAGE)
+            continue
+        msg_id = MsgId(ENVELOPE_HEADER.unpack_from(frame)[4])
+        if msg_id in lane.seen:
+            said.append(Taken.KNOWN)
+        else:
+            said.append(_take(room, context, lane, msg_id, frame[ENVELOPE_HEADER_BYTES:], ready, now, out))
+    keep(room, context, ready.values(), now, out)
+    return said
+
+
+def _take(
+    room: Room,
+    context: RoomContext,
+    lane: Lane,
+    msg_id: MsgId,
+    sealed: bytes,
+    ready: Ready,
+    now: Instant,
+    out: list[Effect],
+) -> Taken:
+    """Take one envelope through a lane; the items that can be handed on because of it go to `ready`."""
+    try:
+        decoded = _whole(room, decode_content(open_envelope(sealed, lane.keys.seal)))
+    except MalformedFrame:
+        return Taken.GARBAGE
+    if len(lane.seen) < MAX_SEEN:
+        lane.seen.add(msg_id)
+    if isinstance(decoded, SentItem):
+        unopened = room.ring.unopened
+        if not room.ignores(decoded.sender, lane) and not _item(room, context, decoded, ready, now, out):
+            lane.seen.discard(msg_id)
+            return Taken.UNOPENED if room.ring.unopened > unopened else Taken.DROPPED
+    elif isinstance(decoded, Sync):
+        news = received_sync(room, context, lane, decoded, now, out)
+        for inbox, items in news:
+            _collect(ready, inbox, items)
+        if news:
+            removal.heard(room, context, lane, news[0][0], now, out)
+    elif decoded is not None:
+        for inbox, items in opening.letters(room, context, lane, decoded, now, out):
+            _collect(ready, inbox, items)
+    return Taken.HERE
 
 
 def keep(
@@ -170,6 +216,9 @@ def close_gaps(room: Room, context: RoomContext, now: Instant, out: list[Effect]
         inbox.asks += 1
         if inbox.asks >= ASKS_BEFORE_SYNC:
             plan_sync(room, context, now)
+        if inbox.asks == ASKS_BEFORE_SYNC:
+            room.mail.collect_soon()
+            context.wake("mail", room.id, now.mono_s)
     for lane in room.lanes_by_use():
         for session in lane.open_sessions():
             ask(lane, session, now, out)

@@ -187,6 +187,9 @@ def _move(
     def saved(then: Instant, effects: list[Effect]) -> None:
         room.moving = False
         former.lanes, room.lanes = room.lanes, {}
+        former.mail, room.mail.lanes = room.mail.lanes, {}
+        room.mail.collect_soon()  # what others sent under the new root while this member was away
+        context.wake("mail", room.id, then.mono_s)
         for content in contents:
             _say_under(room, context, former, content, then, effects)
         room.outbox.requeue(list(room.outbox.placed))

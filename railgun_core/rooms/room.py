@@ -19,6 +19,7 @@ from railgun_core.rooms.inbox import Inbox
 from railgun_core.rooms.keyring import Keyring
 from railgun_core.rooms.lane import Lane
 from railgun_core.rooms.lineage import Lineage
+from railgun_core.rooms.mail import RoomMail
 from railgun_core.rooms.outbox import Outbox
 from railgun_core.rooms.pieces import Puzzle
 from railgun_core.status import DutyState
@@ -94,6 +95,7 @@ class Room:
         self.moving = False  # a new root waits for its save
         self.told_removed = False
         self.to_remove: list[MemberId] = []  # removed here before another removal undid it
+        self.mail = RoomMail(0.0, put.created_s)
         self.outbox = Outbox(put.room, next_seq=next_seq, first_kept=max(first_kept, ring.stream_first))
         self.lanes: dict[int, Lane] = {}
         self.carries_opaque = False  # since the start: another program encrypts here
@@ -172,6 +174,11 @@ class Room:
         rank = {DutyState.SERVING: 0, DutyState.OVERLAP: 1, DutyState.PREPARING: 2}
         found = [lane for lane in self.lanes.values() if lane.is_live and lane.open_sessions()]
         return sorted(found, key=lambda lane: rank[lane.rotation.state])
+
+    @property
+    def has_way(self) -> bool:
+        """Whether a relay that is not suspect is there, in an epoch that has begun."""
+        return any(lane.is_working and lane.sound_sessions() for lane in self.lanes.values())
 
     def publishing_lane(self) -> Lane | None:
         """Where new envelopes go: never to an epoch that has not begun."""

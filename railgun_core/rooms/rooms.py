@@ -40,6 +40,7 @@ from railgun_core.rooms.inbox import Inbox
 from railgun_core.rooms.keyring import Keyring
 from railgun_core.rooms.lane import Lane
 from railgun_core.rooms.lineage import Lineage
+from railgun_core.rooms.mail_desk import MailDesk
 from railgun_core.rooms.room import AWAIT_S, Carrier, Room, RoomContext, Timer, save
 from railgun_core.rooms.session import RelaySession
 from railgun_core.wire.frames import FrameBatch
@@ -71,6 +72,7 @@ class Rooms:
         self._dials: dict[DialId, Place] = {}
         self._links: dict[LinkId, Place] = {}
         self.context = RoomContext(view, clock, committee_size, rng, self.timers, when_saved, carrier, trust)
+        self.mail = MailDesk(self.context, self.rooms, dial=dial, guarded=self._is_guarded)
 
     # ------------------------------------------------------------ what a person does
 
@@ -85,6 +87,7 @@ class Rooms:
         put = RoomPut(room_id, name, root, seed, now.unix_s, membership)
         ring = Keyring.create(seed, now.unix_s)
         room = self.rooms[room_id] = Room(put, ring, next_seq=1, first_kept=1)
+        self.mail.entered(room, now)
         save(self.context, (put, ring.account_put(room_id)), out)
         self._enter(room, now, out)
         return room
@@ -108,6 +111,7 @@ class Rooms:
                 ring.fellow(member.member).key = member.key
                 room.inboxes[member.member] = inbox
             room.outbox.restore(saved.outbox)
+            room.mail.restore(saved.secrets, saved.room.created_s)
             device.restore(room, saved)
             if restored_backup:
                 renewed += device.renew(room, self.context, now)
@@ -118,6 +122,7 @@ class Rooms:
         for room in self.rooms.values():
             if room.outbox.stored:
                 self.context.wake("nudge", room.id, now.mono_s + NUDGE_AFTER_RESTART_S)
+            self.mail.entered(room, now)
             self._enter(room, now, out)
 
     def leave(self, room: Room, now: Instant, out: list[Effect]) -> None:
@@ -126,6 +131,7 @@ class Rooms:
         save(self.context, (room.become(Membership.LEFT),), out)
         for lane in room.every_lane():
             self._close_lane(room, lane, out)
+        self.mail.left(room, now, out)
         del self.rooms[room.id]
 
     def secure(self, room: Room, now: Instant, out: list[Effect], *, on: bool) -> None:
@@ -140,6 +146,7 @@ class Rooms:
         save(self.context, (room.put,), out)
         for lane in room.every_lane():
             self._close_lane(room, lane, out)
+        self.mail.left(room, now, out)
         self._enter(room, now, out)
         sync.plan_sync(room, self.context, now)
 
@@ -170,6 +177,7 @@ class Rooms:
 
         def saved(then: Instant, effects: list[Effect]) -> None:
             room.outbox.add(items)
+            self.mail.submitted(room, items, then, effects)
             publish.pump(room, self.context, then, effects)
 
         rows = ItemsAdd(room.id, room.me, tuple(items), own=True)
@@ -182,7 +190,7 @@ class Rooms:
         """A link that one of the rooms asked for; False when nobody did."""
         place = self._dials.pop(dial, None)
         if place is None:
-            return False
+            return self.mail.link_up(link, dial, binding, now, out)
         room, lane, session = place
         if lane.sessions.get(session.peer_id) is not session:
             out.append(Hangup(link))
@@ -196,7 +204,7 @@ class Rooms:
         """A dial of one of the rooms brought nothing; False when it was not one of theirs."""
         place = self._dials.pop(dial, None)
         if place is None:
-            return False
+            return self.mail.dial_failed(dial, now)
         self._lost(place, now, out)
         return True
 
@@ -205,11 +213,14 @@ class Rooms:
         place = self._links.pop(link, None)
         if place is not None:
             self._lost(place, now, out)
+        else:
+            self.mail.link_down(link, now)
 
     def frames(self, link: LinkId, batch: FrameBatch, now: Instant, out: list[Effect]) -> tuple[Record, ...]:
         """Everything one read completed on a link; relay records that came with it. MalformedFrame to close it."""
         place = self._links.get(link)
         if place is None:
+            self.mail.frames(link, batch, now, out)
             return ()
         room, lane, session = place
         records, lost = attend.frames(room, self.context, lane, session, batch, now, out)
@@ -224,11 +235,13 @@ class Rooms:
         for room in self.rooms.values():
             for lane in room.every_lane():
                 self._appoint(room, lane, now, out)
+        self.mail.view_changed(now)
 
     def targets(self) -> list[tuple[bytes, int]]:
         """Tags and epochs whose committees should be looked up in the DHT: never those of guarded rooms."""
         rooms = [room for room in self.rooms.values() if not self._is_guarded(room)]
-        return [(lane.keys.tag, lane.epoch) for room in rooms for lane in room.every_lane()]
+        tags = [(lane.keys.tag, lane.epoch) for room in rooms for lane in room.every_lane()]
+        return [*tags, *self.mail.targets()]
 
     def dummy(self, now: Instant) -> tuple[PeerId, bytes] | None:
         """A cover post for one of the high-security rooms: the relay and the body; None while there is none."""
@@ -250,12 +263,15 @@ class Rooms:
             self._enter(room, now, out)
             for lane in room.every_lane():
                 self._attend(room, lane, now, out)
+        self.mail.woke(now, out)
 
     def fetched(self, room_id: RoomId, items: tuple[Item, ...], now: Instant, out: list[Effect]) -> None:
         """Own items that were read back."""
         room = self.rooms.get(room_id)
         if room is not None:
-            sync.resend_fetched(room, items, now)
+            if not self.mail.fetched(room, items, now, out):
+                sync.resend_fetched(room, items, now)
+                self.context.wake("mail", room.id, now.mono_s + 3.0)
             publish.pump(room, self.context, now, out)
 
     def tick(self, now: Instant, out: list[Effect]) -> None:
@@ -286,6 +302,8 @@ class Rooms:
                 receive.close_gaps(room, context, now, out)
             case "ping":
                 self._ping(room, now, out)
+            case "mail":
+                self.mail.look(room, now, out)
             case "lanes":
                 self._enter(room, now, out)
             case _:
@@ -380,6 +398,7 @@ class Rooms:
         if not session.is_suspect:  # others have taken over from a suspect
             publish.given_up(room, lane, session, now, cause=session.cause)
         publish.session_lost(room, session)
+        self.context.wake("mail", room.id, now.mono_s)
         if lane.is_live and room.id in self.rooms:
             attend.reslice(room, self.context, lane, now, out)
             self._attend(room, lane, now, out)

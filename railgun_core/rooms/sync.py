@@ -15,6 +15,7 @@ from railgun_core.rooms import device, keying, saying
 from railgun_core.rooms.content import Entry, Mood, Sync, encode_sync, is_authentic, signed_sync
 from railgun_core.rooms.inbox import Inbox
 from railgun_core.rooms.lane import Lane
+from railgun_core.rooms.mail import DAYS, MailLane, day_of
 from railgun_core.rooms.outbox import RESEND_AFTER_S
 from railgun_core.rooms.progress import report
 from railgun_core.rooms.room import Room, RoomContext, save
@@ -56,12 +57,16 @@ def send_sync(room: Room, context: RoomContext, now: Instant, out: list[Effect],
     goodbye = None if lane is None else device.farewell(room, context, lane, out)
     if goodbye is not None:
         saying.say(room, context, goodbye, now, out)
-    if lane is not None and saying.say(room, context, _content(room, lane, mood), now, out):
+    if lane is not None and saying.say(room, context, content_of(room, lane, mood), now, out):
         room.synced_s = now.mono_s
         room.ring.introduce = False
+        room.mail.sync_due = None
         return
     for later in room.lanes.values():
         later.greeted = False  # as soon as there is a way
+    if not room.joining:
+        room.mail.sync_due = mood
+        context.wake("mail", room.id, now.mono_s)
 
 
 def ask_for_keys(room: Room, context: RoomContext, now: Instant, out: list[Effect]) -> None:
@@ -81,7 +86,7 @@ def ask_for_keys(room: Room, context: RoomContext, now: Instant, out: list[Effec
         context.wake("lacks", room.id, max(ring.asked_s + wait_s, now.mono_s + ASK_AFTER_S))
 
 
-def _content(room: Room, lane: Lane, mood: Mood) -> bytes:
+def content_of(room: Room, lane: Lane, mood: Mood) -> bytes:
     """A signed sync. It carries the bundle when somebody may need it to write to this member."""
     ring = room.ring
     entries = tuple(
@@ -110,12 +115,15 @@ def received_sync(
     if author is None:
         return []
     newcomer = author.heard_s == 0.0
-    author.heard_s = now.unix_s
+    # Mail may be days old: it says that its author was there on its day, and not that it is there now.
+    is_old = isinstance(lane, MailLane) and day_of(now.unix_s) != lane.epoch
+    author.heard_s = max(author.heard_s, DAYS.start_s(lane.epoch)) if is_old else now.unix_s
     author.secure = sync.secure
     keying.heard(room, context, author, sync, now)
     author.last = max(author.last, sync.last)
     ready = [(author, _place_author(room, author, sync))]
-    _membership(room, context, author, sync, newcomer=newcomer, now=now, out=out)
+    if newcomer or not is_old:
+        _membership(room, context, author, sync, newcomer=newcomer, now=now, out=out)
     if any(entry.member == room.me and entry.have > room.outbox.last_seq for entry in sync.entries):
         device.overtaken(room, context, now, out)
     confirmed = _take_entries(room, context, sync, ready, now)
