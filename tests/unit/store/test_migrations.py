@@ -1,4 +1,4 @@
-"""A database of the first version, with something in every table, becomes one of today."""
+"""Databases of older versions, with something in every table, become one of today."""
 
 from __future__ import annotations
 
@@ -9,28 +9,33 @@ import msgspec
 import pytest
 
 from railgun_core.base.errors import EnvironmentFailure
-from railgun_core.base.ids import MemberId, RoomId, Tag
+from railgun_core.base.ids import MemberId, MsgId, RoomId, Tag
 from railgun_core.changes import (
     CommitteePut,
     Delivery,
     DutyPut,
+    ExposurePut,
     Item,
     ItemsAdd,
+    MailAdd,
     MemberPut,
     Membership,
+    MixTagsAdd,
     OutboxRange,
     PeerPut,
     ReplayAdd,
     RoomPut,
+    SecretPut,
+    StoredMail,
     TrafficAdd,
 )
 from railgun_core.store import migrations
 from railgun_core.store.checks import probe
 from railgun_core.store.connections import connect, writer_engine
-from railgun_core.store.migrations import v0001_first
+from railgun_core.store.migrations import v0001_first, v0002_private
 from railgun_core.store.schema import APPLICATION_ID, SUMMED_BEFORE, Value, row_crc
 from railgun_core.store.sqlite import SqliteStore
-from railgun_core.store.vault import KEY_MARK, Vault
+from railgun_core.store.vault import KEY_MARK, Vault, vault_beside
 
 ROOM, ME, ANN = RoomId(b"room-one" * 2), MemberId(b"me------"), MemberId(b"ann-----")
 TAG = Tag(b"t" * 32)
@@ -72,6 +77,76 @@ def old_database(path: Path) -> None:
         link.executemany(wanted, [(*row, row_crc(*row)) for row in rows])
     link.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'items'", (POSITIONS_GIVEN,))
     link.close()
+
+
+# What the second version added, on top of ROWS.
+ROWS_0002: dict[str, list[tuple[Value, ...]]] = ROWS | {
+    "rooms": [],  # sealed: put below
+    "members": [(ROOM, ANN, "Ann", 3, 1, 1, 5.5, 1, b"k" * 32)],
+    "items": [(ROOM, ME, 6, 0, 1, 1, 0, 10.0, b"mine"), (ROOM, ANN, 3, 0, 1, 0, 1, 11.0, b"hello")],
+    "mix_tags": [(7, b"m" * 32)],
+    "exposure": [(5, "mailbox", "links", 3)],
+}
+
+
+def second_database(path: Path) -> None:
+    """As the second version left it, with its key beside it."""
+    path.touch()
+    vault = vault_beside(path, may_create=True)
+    engine = writer_engine(path)
+    with engine.connect() as connection, connection.begin():
+        connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
+        migrations.upgrade(connection, vault, steps=(v0001_first, v0002_private))
+    engine.dispose()
+    sealed = [
+        vault.seal(secret, table="rooms", room=ROOM, name=name)
+        for secret, name in ((ROOT, "root"), (SEED, "member_seed"))
+    ]
+    key = vault.seal(b"ratchet", table="secrets", room=b"", name="account")
+    rows = ROWS_0002 | {"rooms": [(ROOM, "friends", *sealed, 1.5, 1, 1)], "secrets": [(b"", "account", key)]}
+    link = connect(path)
+    for table, values in rows.items():
+        names = SUMMED_BEFORE["0002"][table]
+        wanted = f"INSERT INTO {table} ({', '.join(names)}, crc) VALUES ({', '.join('?' * len(names))}, ?)"
+        link.executemany(wanted, [(*row, row_crc(*row)) for row in values])
+    link.close()
+
+
+async def test_a_database_of_the_second_version_keeps_all_it_holds_and_can_keep_mail(tmp_path: Path) -> None:
+    path = tmp_path / "railgun.db"
+    second_database(path)
+    store = await SqliteStore.open(path)
+    assert store.repaired is None
+    state = await store.load()
+    (stored,) = state.rooms
+    assert stored.room == RoomPut(ROOM, "friends", ROOT, SEED, 1.5, Membership.ACTIVE, True)
+    assert stored.members == (MemberPut(ROOM, ANN, "Ann", 3, 1, Membership.ACTIVE, 5.5, True, b"k" * 32),)
+    assert state.secrets == (SecretPut(RoomId(b""), "account", b"ratchet"),)
+    assert state.mix_tags == (MixTagsAdd(7, b"m" * 32),)
+    assert await store.exposure(day=5) == (ExposurePut(5, "mailbox", "links", 3),)
+    assert [m.body for m in await store.messages(ROOM, after=0, limit=9)] == [b"mine", b"hello"]
+    assert (state.mail, state.restored_backup) == ((), False)
+    add = MailAdd(TAG, 5, 1, MsgId(b"i" * 16), 99, b"frame")
+    await store.commit([add])
+    await store.close()
+    assert (probe(path).revision, probe(tmp_path / "railgun.db.before-0003").revision) == ("0003", "0002")
+    store = await SqliteStore.open(path)
+    assert store.repaired is None
+    assert (await store.load()).mail == (StoredMail(TAG, 5, 2, ((1, add.msg_id, 5, 99),)),)
+    await store.close()
+
+
+@pytest.mark.parametrize("flip", [b"hello", b"mailbox"])
+async def test_damage_in_a_database_of_the_second_version_is_found_before_it_is_upgraded(
+    tmp_path: Path, flip: bytes
+) -> None:
+    path = tmp_path / "railgun.db"
+    second_database(path)
+    path.write_bytes(path.read_bytes().replace(flip, flip[:-1] + b"!"))
+    store = await SqliteStore.open(path)
+    assert store.repaired is not None
+    assert probe(tmp_path / "railgun.db.damaged-1").revision == "0002"
+    await store.close()
 
 
 async def test_a_database_of_the_first_version_keeps_all_it_holds(tmp_path: Path) -> None:
@@ -162,4 +237,4 @@ def test_the_database_of_this_test_is_what_the_first_version_made(tmp_path: Path
     tables = {name for (name,) in link.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     link.close()
     assert set(ROWS) <= tables
-    assert not tables & {"secrets", "mix_tags", "exposure"}
+    assert not tables & {"secrets", "mix_tags", "exposure", "mail", "mail_tags", "mail_notices"}
