@@ -24,7 +24,15 @@ from railgun_core.cli.tables import (
     table,
 )
 from railgun_core.local_api.messages import Check, Doctor, Duties, LogLines, LogsArgs, Peers
-from railgun_core.status import DutyStatus, NodeStatus, Quantiles, RoomStatus
+from railgun_core.status import (
+    ClockStatus,
+    DutyStatus,
+    Failovers,
+    MailboxStatus,
+    NodeStatus,
+    Quantiles,
+    RoomStatus,
+)
 
 
 @click.command()
@@ -181,10 +189,13 @@ def _status_rows(found: NodeStatus) -> list[tuple[str, object]]:
         ("Lookup", _against(targets.dht_ms, 500)),
         ("Direct", _against(targets.direct_ms, 100)),
         ("Relayed", _against(targets.relayed_ms, 300)),
-        ("Failover", _against(targets.failover_ms, 5_000)),
+        ("Failover", failover_words(found.failovers, targets.failover_ms)),
         ("Mixnet", _against(targets.mixnet_ms, 2_000)),
         ("Anonymity", anonymity_words(found)),
         ("Mix", mix_words(found)),
+        ("Mailbox", mailbox_words(found.mailbox)),
+        ("Clock", clock_words(found.clock)),
+        ("Central", central_words(found)),
         ("Rooms", ", ".join(map(_room_words, found.rooms)) or "none"),
         *(("Notice", f"{notice.level}: {notice.code} {notice.detail}".rstrip()) for notice in found.notices),
     ]
@@ -201,6 +212,14 @@ def _room_words(room: RoomStatus) -> str:
     if room.high_security:
         badge = "high security" if room.badge else "high security, not anonymous yet"
         words += f", {badge}, {room.secure_members} of {room.members} send through mixes"
+    if room.queued:
+        words += f", {room.queued:,} not stored yet"
+    if room.way not in ("", "committee"):
+        words += f", way: {room.way}"
+    if room.kept_in_mailboxes:
+        words += f", {room.kept_in_mailboxes:,} in mailboxes"
+    if room.kept_centrally:
+        words += f", {room.kept_centrally:,} at the central server"
     return words + ")"
 
 
@@ -231,6 +250,54 @@ def mix_words(found: NodeStatus) -> str:
     refused = mix.late + mix.replayed + mix.malformed + mix.full
     dropped = f", {refused:,} dropped" if refused else ""
     return f"{counted(mix.packets, 'packet')} passed, {mix.per_s:.1f} a second, {mix.pool:,} waiting{dropped}"
+
+
+def failover_words(found: Failovers, measured: Quantiles) -> str:
+    """How long it took to go on without a relay, and why that had to be."""
+    if not found.count:
+        return _against(measured, 5_000)
+    causes = ", ".join(f"{count:,} {cause}" for cause, count in sorted(found.causes.items()))
+    times = ", ".join(
+        f"{name} {or_unknown(value, 'ms')}"
+        for name, value in (("p50", found.p50), ("p95", found.p95), ("worst", found.worst))
+    )
+    return f"{times} of {found.count:,}{f' ({causes})' if causes else ''} (promised 5000 ms)"
+
+
+def mailbox_words(found: MailboxStatus) -> str:
+    """This peer's work as a mailbox."""
+    if not found.serving:
+        return "not a mailbox"
+    used = f"{size_words(found.used_bytes)} of {size_words(found.limit_bytes)}"
+    lost = f", {counted(found.evicted, 'envelope')} given up before their time" if found.evicted else ""
+    refused = f", {counted(found.refused_quota, 'deposit')} refused for want of room" if found.refused_quota else ""
+    held = f"{counted(found.envelopes, 'envelope')} under {counted(found.tags, 'tag')}, {used}"
+    return f"{held}; {counted(found.deposits, 'deposit')}, {counted(found.collections, 'collection')}{refused}{lost}"
+
+
+def clock_words(found: ClockStatus) -> str:
+    """This machine's clock against other peers'."""
+    if found.offset_s is None:
+        return f"not compared yet: {found.peers} of 8 peers have told the time"
+    way = "behind" if found.offset_s > 0 else "ahead of"
+    away = f"{abs(found.offset_s):,.1f} s {way} the median of {counted(found.peers, 'peer')}"
+    match found.state:
+        case "wrong":
+            return f"WRONG, {away}: this node relays for nobody until it is set right"
+        case "corrected":
+            return f"corrected, {away}"
+        case _:
+            return f"right, {away}"
+
+
+def central_words(found: NodeStatus) -> str:
+    """The central server of mode hybrid."""
+    server = found.central
+    if not server.configured:
+        return "none" if found.mode != "hybrid" else "no server is configured"
+    state = "up" if server.up else f"down ({server.why})" if server.why else "down"
+    order = "asked first" if server.first else "asked when committees and mailboxes fail"
+    return f"{state}, {order}; {server.kept:,} given, {server.brought:,} brought"
 
 
 def _against(measured: Quantiles, promise_ms: int) -> str:

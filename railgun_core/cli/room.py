@@ -1,6 +1,6 @@
 """`railgun room …`: create, list, invite, join, leave, members.
 
-Sending, reading and what protects a room (secure, price, safety, remove) have modules of their own.
+Sending, reading, the outbox and what protects a room (secure, price, safety, remove) have modules of their own.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import sys
 import click
 
 from railgun_core.cli.frame import Place, ask, common, data_dir_option, json_option
+from railgun_core.cli.outbox import outbox
 from railgun_core.cli.outcome import print_json
 from railgun_core.cli.reading import read
 from railgun_core.cli.securing import price, remove, safety, secure
@@ -33,7 +34,7 @@ def room() -> None:
     """Rooms. ROOM is a room's name or the first digits of its id."""
 
 
-for _command in (send, read, secure, price, safety, remove):
+for _command in (send, read, outbox, secure, price, safety, remove):
     room.add_command(_command)
 
 

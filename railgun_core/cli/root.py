@@ -14,7 +14,11 @@ _VERBS = {
     "node": ("node", "Run the engine: relay, rooms and the local API."),
     "demo": ("lab", "Run a real network on this machine and report on it."),
     "status": ("look", "What this node is doing: state, duties, traffic, measured times."),
-    "room": ("room", "Rooms: create, list, invite, join, leave, members, send, read, secure, price, safety, remove."),
+    "room": (
+        "room",
+        "Rooms: create, list, invite, join, leave, members, send, read, outbox, secure, price, safety…",
+    ),
+    "mode": ("mode", "How central the network is for this node: p2p, full or hybrid."),
     "duties": ("look", "Where this node relays, now and before."),
     "peers": ("look", "The relays that this node knows."),
     "inspect": ("inspecting", "Recompute a committee from signed records and say who holds which seat, and why."),

@@ -209,6 +209,7 @@ class Board:
             anonymity=node.mixnet.client.anonymity(now),
             mix=node.mixnet.mix.status(now),
             trust=node.trust.status,
+            mailbox=node.mailbox.status(),
             clock=self.clock,
             central=self.central,
         )

@@ -20,11 +20,12 @@ import structlog
 from railgun_core.base.errors import EnvironmentFailure
 from railgun_core.base.ids import LinkId
 from railgun_core.base.keys import Identity, generate_identity
-from railgun_core.config import Config
+from railgun_core.config import Config, HostPort
 from railgun_core.discovery.dht import Dht
 from railgun_core.engine.board import Board
 from railgun_core.engine.books import PEERS_KEPT, Books
 from railgun_core.engine.clock import Clock
+from railgun_core.engine.disk import DiskWatch
 from railgun_core.engine.entering import Entering, dht_config, records_of
 from railgun_core.engine.ledger import EngineLedger
 from railgun_core.engine.links import Handler, LinkTable
@@ -36,6 +37,7 @@ from railgun_core.engine.privacy import Privacy
 from railgun_core.engine.reading import Reading
 from railgun_core.engine.saving import Saver
 from railgun_core.engine.tasks import Tasks
+from railgun_core.engine.telemetry import RelayTelemetry
 from railgun_core.engine.tunnels import Tunnels
 from railgun_core.engine.waiting import Waiting
 from railgun_core.engine.waking import Place, Waking, addresses_for
@@ -93,6 +95,7 @@ class Engine:
         self.board = Board(config, self.started)
         self.waiting = Waiting()
         self.privacy = Privacy(self)
+        self.telemetry = RelayTelemetry(lambda: self.config, lambda text: self.modes.share(text))
         self.links = LinkTable(on_frames=self._frames, on_closed=self._link_closed)
         self.node: Node
         self.store: SqliteStore
@@ -105,6 +108,7 @@ class Engine:
         self.modes: Modes
         self._saver: Saver
         self._waking: Waking
+        self._disk: DiskWatch
         self._reading: Reading
         self._dialer: Dialer
         self._tunnels: Tunnels | None = None
@@ -114,6 +118,12 @@ class Engine:
         self._carrying = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_s = 0.0
+
+    async def set_mode(
+        self, mode: str | None, *, central: tuple[HostPort, ...] | None = None, central_first: bool | None = None
+    ) -> None:
+        """Change the mode now and for later starts (modes.py). UsageError in one sentence; nothing has changed then."""
+        await self.modes.change(mode, central=central, central_first=central_first)
 
     def status(self) -> NodeStatus:
         """Everything a screen needs, now."""
@@ -177,6 +187,7 @@ class Engine:
         self._exits.push_async_callback(self.dht.close)
         self.dht.on_time = self.clock.heard
         settings = await self.store.settings()
+        self.telemetry.restore(settings)
         self.ports = await bind_ports(config, identity, acceptor=self, dht=self.dht, settings=settings)
         self._exits.push_async_callback(self.ports.close)
         self.store.commit_soon(self.ports.remembered())
@@ -217,6 +228,7 @@ class Engine:
         self.entering.start(self.presence.record, peer_id, self.presence.host, self.ports.dht)
         host = self.config.listen.host
         anywhere = ipaddress.ip_address(host).is_unspecified
+        self._disk = DiskWatch(self, self.config.data_dir)
         self._waking = Waking(self, Place(lambda: addresses_for(host)) if anywhere else None)
         self.tasks.every(SAMPLE_EVERY_S, self._sample)
         self.tasks.every(FLUSH_EVERY_S, self._flush)
@@ -232,8 +244,10 @@ class Engine:
         self._carry_out(self.node.handle(event, self.clock.instant()))
 
     def _frames(self, number: LinkId, batch: FrameBatch) -> None:
+        now = self.clock.instant()
         self.ledger.received(number, batch)
-        self._carry_out(self.node.frames(number, batch, self.clock.instant()))
+        self.telemetry.received(number, batch, now)
+        self._carry_out(self.node.frames(number, batch, now))
 
     def carry_out(self, effects: list[Effect]) -> None:
         """Effects of a command that went to the node directly."""
@@ -259,6 +273,7 @@ class Engine:
                 if link is not None:
                     link.send(effect.chunks)
                     self.ledger.sent(effect.link, effect.chunks)
+                    self.telemetry.sent(effect.link, effect.chunks, self.clock.instant())
             case Save():
                 self._saver.put(effect)
             case SaveSoon():
@@ -289,7 +304,7 @@ class Engine:
             case Welcomed():
                 self.waiting.welcomed(effect.room)
             case Measured():
-                self.board.measured(effect.what, effect.ms)
+                self.board.measured(effect.what, effect.ms, effect.cause)
             case Noticed():
                 self.notice(effect.code)
 
@@ -332,10 +347,12 @@ class Engine:
             else:
                 link = await self._dialer.dial(effect.record.public_key, addresses, identity=identity, handler=handler)
         except DialFailure as failure:
+            self.telemetry.dial_failed(effect, self.clock.instant())
             self.tell(DialFailed(effect.dial, failure.code))
             return
         handler.opened(link)
         self.ledger.dialled(effect, handler.number, link)
+        self.telemetry.dialled(effect, handler.number)
         self.tell(LinkUp(handler.number, link.remote_key, link.binding, effect.dial))
         handler.released()
 
@@ -343,6 +360,7 @@ class Engine:
         if self._tunnels is not None:  # a link may come and go while the ports are being bound
             self._tunnels.link_closed(number)
         self.ledger.link_closed(number)
+        self.telemetry.link_closed(number, self.clock.instant())
         self.tell(LinkDown(number, reason.value))
 
     # ------------------------------------------------------------ disk
@@ -390,8 +408,12 @@ class Engine:
 
     async def _flush(self) -> None:
         self.ledger.contacts_met(contact.id for contact in self.dht.table.contacts())
-        self.ledger.flush(self.clock.instant())
+        now = self.clock.instant()
+        self.ledger.flush(now)
+        self._disk.look(now)
         await self.books.flush()
+        if changed := await self.telemetry.flush(now):
+            self.store.commit_soon(changed)
 
     def traffic(self) -> tuple[int, int]:
         """Bytes up and down since start: links and DHT."""

@@ -37,6 +37,12 @@ class CentralLink(Protocol):
     def status(self) -> CentralStatus:
         """As people see it."""
 
+    def woke(self) -> None:
+        """Connect anew."""
+
+    async def share(self, text: bytes) -> bool:
+        """Give the server one line of telemetry; whether it has it."""
+
 
 class ModalEngine(Protocol):
     """What of the engine is needed here."""
@@ -94,6 +100,15 @@ class Modes:
         """The central server, as people see it."""
         return CentralStatus() if self._link is None else self._link.status()
 
+    def woke(self) -> None:
+        """This machine slept or has moved."""
+        if self._link is not None:
+            self._link.woke()
+
+    async def share(self, text: bytes) -> bool:
+        """Give the server one line of telemetry; whether it has it."""
+        return self._link is not None and await self._link.share(text)
+
     def ask_central(self, effect: CentralKeep | CentralFollow) -> None:
         """What the node asks of the server. Without one it is told so at once."""
         if self._link is not None:
@@ -102,18 +117,18 @@ class Modes:
             self._engine.tell(CentralKept(effect.ticket, "not-hybrid"))
 
     async def change(
-        self, mode: str, *, central: tuple[HostPort, ...] | None = None, central_first: bool | None = None
+        self, mode: str | None, *, central: tuple[HostPort, ...] | None = None, central_first: bool | None = None
     ) -> Config:
-        """Change the mode now and for later starts. UsageError in one sentence; nothing has changed then."""
+        """Change the mode now and for later starts; None: as it is. UsageError in one sentence: nothing has changed."""
         async with self._changing:
             old = self._engine.config
             new = replace(
                 old,
-                mode=mode,
+                mode=old.mode if mode is None else mode,
                 central=old.central if central is None else central,
                 central_first=old.central_first if central_first is None else central_first,
             )
-            if central and mode != "hybrid":
+            if central and new.mode != "hybrid":
                 raise UsageError("A central server belongs to mode hybrid.")
             changes = {"mode": new.mode, "central": new.central or None, "central_first": new.central_first}
             await asyncio.to_thread(save_options, new.data_dir, changes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from railgun_core.committee.epoch import EpochClock
 from railgun_core.config import Config
+from railgun_core.mailbox.limits import MailboxLimits
 from railgun_core.mix.cover import rate_for
 from railgun_core.mix.mixnet import MixnetConfig
 from railgun_core.node import NodeConfig
@@ -21,6 +22,7 @@ def node_config(config: Config) -> NodeConfig:
             rate_per_s=config.session_rate_per_s, burst=config.session_burst, spool_bytes=config.spool_bytes
         ),
         relays="relay" in config.roles,
+        mailbox=MailboxLimits(bytes=config.mailbox_bytes) if "mailbox" in config.roles else None,
         mixnet=MixnetConfig(
             mixes="mix" in config.roles,
             # An entry holds records and nothing else: it has nobody's messages to hide.

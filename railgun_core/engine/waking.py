@@ -20,6 +20,7 @@ from railgun_core.base.skew import MIN_VOTES, ClockState
 from railgun_core.discovery.dht import Dht
 from railgun_core.engine.clock import Clock
 from railgun_core.engine.entering import Entering
+from railgun_core.engine.modes import Modes
 from railgun_core.engine.presence import leaving_by
 from railgun_core.events import Event, Woke
 
@@ -79,6 +80,7 @@ class WakefulEngine(Protocol):
     clock: Clock
     dht: Dht
     entering: Entering
+    modes: Modes
 
     def tell(self, event: Event) -> None:
         """An event for the node."""
@@ -118,6 +120,7 @@ class Waking:
         engine = self._engine
         engine.notice("slept" if cause == "sleep" else "moved")
         engine.entering.find_back(moved=cause == "address")
+        engine.modes.woke()
         engine.renew_record()
         engine.tell(Woke(cause, gap_s))
 

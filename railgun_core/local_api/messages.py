@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from railgun_core.status import DutyStatus, RoomStatus
+from railgun_core.status import CentralStatus, DutyStatus, RoomStatus
 from railgun_core.status import Exposure as Exposure  # these four the engine makes itself: the layer below has them
 from railgun_core.status import ExposureRole as ExposureRole
 from railgun_core.status import Price as Price
@@ -239,6 +239,56 @@ class Messages(msgspec.Struct, frozen=True):
     room: str
     messages: tuple[MessageOut, ...]
     last: int
+
+
+class OutboxGroup(msgspec.Struct, frozen=True):
+    """Own items in one state. `why` is a code; `since_unix_s` is when the oldest was written, None while unknown."""
+
+    why: str
+    items: int
+    since_unix_s: float | None = None
+
+
+class OutboxMember(msgspec.Struct, frozen=True):
+    """A member that has not confirmed everything. `awaited`: False when it was silent for more than seven days."""
+
+    member: str
+    lacks: int
+    heard_unix_s: float
+    awaited: bool = True
+
+
+class Outbox(msgspec.Struct, frozen=True):
+    """`room.outbox`: what has not come all the way. A long message has several items.
+
+    `unsaved`, `unsent`: not stored anywhere but here; why: disk, restoring, no-relay, turn, relay-silent, no-majority.
+    `stored`: where; why: committee, mailbox, central, committee-gone. `members`: who has not confirmed all of it.
+    """
+
+    room: str
+    unsent: tuple[OutboxGroup, ...] = ()
+    stored: tuple[OutboxGroup, ...] = ()
+    members: tuple[OutboxMember, ...] = ()
+    last_seq: int = 0
+
+
+class ModeSet(msgspec.Struct, frozen=True):
+    """`mode.set` -> ModeInfo: now and for later starts. What is None stays as it is. `central`: HOST:PORT each."""
+
+    mode: str | None = None
+    central: tuple[str, ...] | None = None
+    central_first: bool | None = None
+
+
+class ModeInfo(msgspec.Struct, frozen=True):
+    """`mode.get`, `mode.set`. `bootstrap_used`: whether these entries are asked; mode full keeps them for later."""
+
+    mode: str
+    bootstrap: tuple[str, ...]
+    bootstrap_used: bool
+    central: tuple[str, ...]
+    central_first: bool
+    status: CentralStatus = CentralStatus()
 
 
 class Duties(msgspec.Struct, frozen=True):

@@ -13,6 +13,7 @@ from pathlib import Path
 from railgun_core.base.errors import UsageError
 from railgun_core.base.ids import Tag
 from railgun_core.changes import DutyPut
+from railgun_core.config import HostPort
 from railgun_core.engine.engine import Engine
 from railgun_core.local_api import messages as m
 from railgun_core.local_api.handlers import Handler, call, latest, stream
@@ -41,6 +42,8 @@ class Verbs(RoomVerbs):
             "status": call(m.Empty, self.status),
             "status.watch": latest(m.Empty, self.watch),
             **self.room_handlers(),
+            "mode.get": call(m.Empty, self.mode),
+            "mode.set": call(m.ModeSet, self.set_mode),
             **PrivacyVerbs(self._engine, self._engine.privacy).handlers(),
             "duties": call(m.Empty, self.duties),
             "peers": call(m.Empty, self.peers),
@@ -61,6 +64,27 @@ class Verbs(RoomVerbs):
         while True:
             yield self._engine.status()
             await asyncio.sleep(WATCH_EVERY_S)
+
+    # ------------------------------------------------------------ modes
+
+    async def mode(self, _: m.Empty) -> m.ModeInfo:
+        return self._mode()
+
+    async def set_mode(self, args: m.ModeSet) -> m.ModeInfo:
+        central = None if args.central is None else tuple(HostPort.parse(server) for server in args.central)
+        await self._engine.set_mode(args.mode, central=central, central_first=args.central_first)
+        return self._mode()
+
+    def _mode(self) -> m.ModeInfo:
+        config = self._engine.config
+        return m.ModeInfo(
+            mode=config.mode,
+            bootstrap=tuple(map(str, config.bootstrap)),
+            bootstrap_used=bool(config.entries),
+            central=tuple(map(str, config.central)),
+            central_first=config.central_first,
+            status=self._engine.modes.status(),
+        )
 
     # ------------------------------------------------------------ the network
 

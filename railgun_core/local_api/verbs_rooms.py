@@ -15,6 +15,7 @@ from railgun_core.engine.engine import Engine
 from railgun_core.events import Effect
 from railgun_core.local_api import messages as m
 from railgun_core.local_api.handlers import Handler, call, stream
+from railgun_core.local_api.outbox import outbox_of
 from railgun_core.local_api.outgoing import check_messages, hand_over
 from railgun_core.rooms.epoch_keys import room_id_of
 from railgun_core.rooms.invite import LIFETIME_S, Invite, decode_invite, encode_invite
@@ -42,6 +43,7 @@ class RoomVerbs:
             "room.join": call(m.RoomJoin, self.room_join),
             "room.leave": call(m.RoomRef, self.room_leave),
             "room.members": call(m.RoomRef, self.room_members),
+            "room.outbox": call(m.RoomRef, self.room_outbox),
             "room.send": call(m.RoomSend, self.room_send),
             "room.read": call(m.RoomRead, self.room_read),
             "room.follow": stream(m.RoomFollow, self.room_follow),
@@ -129,6 +131,12 @@ class RoomVerbs:
             for inbox in room.inboxes.values()
         )
         return m.Members(room.id.hex(), (me, *others))
+
+    async def room_outbox(self, args: m.RoomRef) -> m.Outbox:
+        engine = self._engine
+        now = engine.clock.instant()
+        clock = engine.node.config.clock
+        return outbox_of(self._room(args.room), clock, now, disk_refuses=engine.save_failure is not None)
 
     async def room_send(self, args: m.RoomSend) -> m.Sent:
         room = self._room(args.room)

@@ -25,6 +25,7 @@ class Recorded:
     found_back: list[bool] = field(default_factory=list)
     renewed: int = 0
     asked: int = 0
+    reconnected: int = 0
 
     @property
     def dht(self) -> Any:
@@ -33,6 +34,13 @@ class Recorded:
     @property
     def entering(self) -> Any:
         return self
+
+    @property
+    def modes(self) -> Any:
+        return self
+
+    def woke(self) -> None:
+        self.reconnected += 1
 
     def ask_the_time(self, known: frozenset[bytes]) -> int:
         self.asked += 1
@@ -88,7 +96,7 @@ def test_a_sleep_is_noticed_at_the_first_look_and_everything_begins_anew(away_s:
     desk.seconds(2)
     assert desk.engine.told == [Woke("sleep", pytest.approx(away_s + 1))]
     assert desk.engine.found_back == [False]
-    assert (desk.engine.renewed, desk.engine.asked) == (1, 1)
+    assert (desk.engine.renewed, desk.engine.asked, desk.engine.reconnected) == (1, 1, 1)
 
 
 def test_a_process_that_was_stopped_is_noticed_by_the_monotonic_clock() -> None:
