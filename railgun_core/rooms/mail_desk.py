@@ -1,8 +1,9 @@
 """Mail of all rooms: what is left for members who are away, and what was left for this one.
 
-Routes and keeps time; what is left is in mail_packing.py, what is fetched in mail_collecting.py, who is dialled in
-mail_links.py, the server of hybrid mode in central_way.py. One timer a room, `mail`, looks at everything; whatever
-happens in between only brings it forward. A network without mailboxes and without a server sets no timer at all.
+Routes and keeps time. What is left for others is in mail_packing.py and mail_leaving.py, what is fetched in
+mail_collecting.py, who is dialled in mail_links.py, the server of hybrid mode in central_way.py. One timer a room,
+`mail`, looks at everything; whatever happens in between only brings it forward. A network without mailboxes and
+without a server sets no timer at all.
 """
 
 from __future__ import annotations
@@ -11,26 +12,25 @@ from collections.abc import Callable, Iterable
 
 from railgun_core.base.clock import Instant
 from railgun_core.base.errors import MalformedFrame
-from railgun_core.base.ids import DialId, LinkId, MsgId, PeerId, RoomId, Tag
-from railgun_core.changes import Delivery, Item
+from railgun_core.base.ids import DialId, LinkId, RoomId, Tag
+from railgun_core.changes import Item
 from railgun_core.committee.epoch import MAIL_TTL_DAYS
-from railgun_core.events import CentralBrought, CentralKept, Effect, Noticed, Save, Send
+from railgun_core.events import CentralBrought, CentralKept, Effect, Save, Send
 from railgun_core.rooms import mail_collecting as collecting
 from railgun_core.rooms import mail_packing as packing
 from railgun_core.rooms import receive
 from railgun_core.rooms.central_way import REST_S, CentralWay
 from railgun_core.rooms.detour import Detour, NoDetour
 from railgun_core.rooms.lane import Lane
-from railgun_core.rooms.mail import CENTRAL, GONE_AFTER_S, KEEP_FORMERS, UNCONFIRMED_AFTER_S, Keeper, day_of, mail_lane
+from railgun_core.rooms.mail import CENTRAL, GONE_AFTER_S, KEEP_FORMERS, Keeper, day_of, mail_lane
+from railgun_core.rooms.mail_leaving import Leaving
 from railgun_core.rooms.mail_links import Box, DialPeer, MailLinks
-from railgun_core.rooms.mail_parcels import CENTRAL_AFTER_S, Parcel, Spool
-from railgun_core.rooms.progress import report
+from railgun_core.rooms.mail_parcels import CENTRAL_AFTER_S
 from railgun_core.rooms.receive import Taken
-from railgun_core.rooms.room import AWAIT_S, Room, RoomContext
+from railgun_core.rooms.room import Room, RoomContext
 from railgun_core.wire.frames import Bye, ControlFrame, FrameBatch, Misdirected, Ping, Pong, Refused, decode_control
-from railgun_core.wire.kinds import FrameType, Refusal
+from railgun_core.wire.kinds import FrameType
 from railgun_core.wire.mail import Collected, Evicted, Receipt
-from railgun_core.wire.posts import PostStatus, decode_post_answer
 
 LOOK_S = 0.5  # while something is on its way
 FOLLOW_LOOK_S = 1.0
@@ -52,14 +52,13 @@ class MailDesk:
         self._context = context
         self._rooms = rooms
         self._guarded = guarded
-        self._spools: dict[tuple[RoomId, Tag], Spool] = {}
         self._rounds: dict[RoomId, collecting.Round] = {}
         self._central_lanes: dict[Tag, tuple[RoomId, Lane]] = {}
         self._followed_for: tuple[object, ...] = ()
-        self._told_formers: set[bytes] = set()
         self.detour: Detour = detour or NoDetour()
         self.links = MailLinks(context, dial, guarded)
         self.central = CentralWay()
+        self._leaving = Leaving(context, self.links, self.central, self.detour, guarded)
 
     # ------------------------------------------------------------ rooms
 
@@ -72,13 +71,12 @@ class MailDesk:
         """A room is left, or reaches its mailboxes another way from now on: its links end."""
         self.links.close_room(room.id, out)
         self._rounds.pop(room.id, None)
-        for key in [key for key in self._spools if key[0] == room.id]:
-            del self._spools[key]
+        self._leaving.forget(room.id)
         self._context.wake("mail", room.id, now.mono_s)
 
     def submitted(self, room: Room, items: Iterable[Item], now: Instant, out: list[Effect]) -> None:
         """Own items are durable. Where the server comes first the committee waits for it, for a while."""
-        if self._uses_central(room) and self.central.is_first_at(now.mono_s) and not room.joining:
+        if self._leaving.uses_central(room) and self.central.is_first_at(now.mono_s) and not room.joining:
             until_s = now.mono_s + CENTRAL_AFTER_S
             room.outbox.held_s.update((item.seq, until_s) for item in items)
             self._context.wake("pump", room.id, until_s)
@@ -90,11 +88,7 @@ class MailDesk:
         """Own items that were read back; whether it was for a deposit."""
         if room.mail.fetch is None:
             return False
-        room.mail.fetch = None
-        room.outbox.fetching = False
-        spool = self._spool(room, self._today(room, now))
-        wanted = packing.still_wanted(room, spool, items, now)
-        packing.pack_items(room, self._context, spool, wanted, now, out)
+        self._leaving.fetched(room, self._today(room, now), items, now, out)
         self._context.wake("mail", room.id, now.mono_s)
         return True
 
@@ -126,7 +120,7 @@ class MailDesk:
         room = None if box is None else self._rooms.get(box.room)
         if box is not None and room is not None:
             collecting.ask(room, box, now, out)
-            self._hand_out_all(room, now, out)
+            self._leaving.hand_out(room, now, out)
         return True
 
     def dial_failed(self, dial: DialId, now: Instant) -> bool:
@@ -177,7 +171,7 @@ class MailDesk:
             leave = self._control(room, box, frame, kept, now, out) or leave
         if sealed:
             collecting.envelopes(room, self._context, box, sealed, now, out)
-        self._items_kept(room, kept, Keeper.MAILBOX, box.lane.epoch, now, out)
+        self._leaving.items_kept(room, kept, Keeper.MAILBOX, box.lane.epoch, now, out)
         return leave
 
     def _control(
@@ -186,7 +180,7 @@ class MailDesk:
         match frame:
             case Receipt():
                 box.waits = max(0, box.waits - 1)
-                return self._receipt(room, box.lane, box.peer_id, frame, kept, now, out)
+                return self._leaving.receipt(room, box.lane, box.peer_id, frame, kept, now, out)
             case Collected():
                 self.links.answered(box)
                 return collecting.collected(room, box, frame, now, out)
@@ -203,37 +197,10 @@ class MailDesk:
                 pass
         return False
 
-    def _receipt(
-        self,
-        room: Room,
-        lane: Lane,
-        mailbox: PeerId,
-        said: Receipt,
-        kept: list[int],
-        now: Instant,
-        out: list[Effect],
-    ) -> bool:
-        """What became of a deposit; whether this mailbox is to be left for a while."""
-        spool = self._spools.get((room.id, lane.keys.tag))
-        retry_s = said.retry_after_ms / 1000
-        parcel = None if spool is None else spool.receipt(mailbox, said.msg_id, said.code, retry_s, now.mono_s)
-        if spool is None or parcel is None:
-            return False
-        if said.code is None:
-            if len(parcel.kept_by) >= self.links.targets(room, lane, now).enough:
-                seq = spool.kept(parcel, now.mono_s)
-                kept += [] if seq is None else [seq]
-        elif said.code in (Refusal.QUOTA, Refusal.FULL) and room.mail.noticed_day != lane.epoch:
-            room.mail.noticed_day = lane.epoch
-            out.append(Noticed("mail-quota"))
-        return said.code is Refusal.NOT_SERVING
-
     def _gone(self, box: Box | None, now: Instant) -> None:
         """A link to a mailbox is no more: what it was given goes out again, elsewhere or later."""
         if box is not None:
-            spool = self._spools.get((box.room, box.lane.keys.tag))
-            if spool is not None:
-                spool.lost(box.peer_id, now.mono_s)
+            self._leaving.gone(box, now)
             self._context.wake("mail", box.room, now.mono_s)
 
     # ------------------------------------------------------------ the central server
@@ -253,22 +220,7 @@ class MailDesk:
 
     def central_kept(self, event: CentralKept, now: Instant, out: list[Effect]) -> None:
         """The server answered."""
-        found = self.central.asked(event.ticket)
-        if found is None:
-            return
-        spool, parcel = found
-        was_first = parcel.central_first
-        room = self._room_of(spool)
-        if self.central.kept(event, now):
-            seq = spool.kept(parcel, now.mono_s)
-            if room is not None and seq is not None:
-                self._items_kept(room, [seq], Keeper.CENTRAL, spool.lane.epoch, now, out)
-        elif was_first and room is not None and parcel.seq is not None:
-            spool.committee_first(parcel.seq)
-            room.outbox.held_s.clear()
-            self._context.wake("pump", room.id, now.mono_s)
-        if room is not None:
-            self._context.wake("mail", room.id, now.mono_s)
+        self._leaving.central_kept(event, self._rooms, now, out)
 
     def central_brought(self, event: CentralBrought, now: Instant, out: list[Effect]) -> None:
         """The server has something for a room."""
@@ -285,7 +237,11 @@ class MailDesk:
 
     def _follow_central(self, now: Instant, out: list[Effect], *, anew: bool = False) -> None:
         """Follow the mail of the last days of all rooms that show their addresses anyway."""
-        rooms = [room for room in self._rooms.values() if self._may_use_central(room)] if self.central.enabled else []
+        rooms = (
+            [room for room in self._rooms.values() if self._leaving.may_use_central(room)]
+            if self.central.enabled
+            else []
+        )
         today = day_of(now.unix_s)
         key = (today, *((room.id, room.put.root) for room in rooms))
         if not anew and key == self._followed_for and not self.central.resting:
@@ -319,7 +275,7 @@ class MailDesk:
             self.links.fail(box, now, out)
             self._gone(box, now)
         self._collect(room, today, now, out)
-        self._leave(room, today, now, out)
+        self._leaving.look(room, today, now, out)
         self._save(room, now, out)
         self._plan(room, today, now)
 
@@ -354,118 +310,6 @@ class MailDesk:
             mail.misses += 1
             mail.wanted, mail.not_before_s = True, now.mono_s + again_s
 
-    def _leave(self, room: Room, today: Lane, now: Instant, out: list[Effect]) -> None:
-        """Pack what is to be left for others, and give it to whoever keeps it."""
-        central = self._uses_central(room)
-        boxes = bool(self.links.targets(room, today, now).mailboxes)
-        room.mail.way = "mailbox" if boxes else "central" if central else "none"
-        for key in [k for k, spool in self._spools.items() if k[0] == room.id and spool.lane.epoch != today.epoch]:
-            del self._spools[key]  # its items are packed anew, under today's mail
-        if boxes or central:
-            spool = self._spool(room, today)
-            outbox = room.outbox
-            spool.drop_items({*outbox.placed, *outbox.queued, *outbox.stored})
-            packing.pack(
-                room, self._context, spool, now, out, central_first=central and self.central.is_first_at(now.mono_s)
-            )
-            self._tell_former(room, today.epoch, now)
-        self._hand_out_all(room, now, out)
-
-    def _tell_former(self, room: Room, day: int, now: Instant) -> None:
-        """Letters with a new root, for who is away: under the root that it knows, once."""
-        for former in room.lineage.formers[-KEEP_FORMERS:]:
-            if now.unix_s < former.until_s - AWAIT_S + UNCONFIRMED_AFTER_S:
-                continue
-            for readers, content in former.letters:
-                if content not in self._told_formers and not readers.isdisjoint(former.awaited):
-                    self._told_formers.add(content)
-                    spool = self._spool(room, mail_lane(former.mail, former.root, day, self._context.rng))
-                    packing.add_letter(room, self._context, spool, content, now)
-
-    def _hand_out_all(self, room: Room, now: Instant, out: list[Effect]) -> None:
-        for key, spool in list(self._spools.items()):
-            if key[0] == room.id and spool.parcels:
-                self._hand_out(room, spool, now, out)
-
-    def _hand_out(self, room: Room, spool: Spool, now: Instant, out: list[Effect]) -> None:
-        """Give envelopes to the mailboxes that lack them, and those that nobody keeps to the server."""
-        targets = self.links.targets(room, spool.lane, now)
-        spool.tidy(now.mono_s, targets.mailboxes)
-        for mailbox in targets.mailboxes:
-            due = spool.due(mailbox, now.mono_s)
-            if not due:
-                continue
-            if room.secure:
-                self._post(room, spool, mailbox, due, now, out)
-                continue
-            box = self.links.box(room, spool.lane, mailbox, now, out)
-            if box is not None and box.link is not None:
-                for parcel in due:
-                    parcel.sent_s[mailbox] = now.mono_s
-                box.waits += len(due)
-                box.used_s = now.mono_s
-                out.append(Send(box.link, tuple(parcel.deposit.encode() for parcel in due)))
-        if self._uses_central(room) and not self.detour.ways(room.id):
-            for parcel in list(spool.parcels.values()):
-                if parcel.may_go_central(now.mono_s, mailboxes=bool(targets.mailboxes)):
-                    self.central.keep(spool, parcel, now, out)
-
-    def _post(
-        self, room: Room, spool: Spool, mailbox: PeerId, due: list[Parcel], now: Instant, out: list[Effect]
-    ) -> None:
-        """Deposits of a high-security room: through mixes, like everything it sends."""
-        carrier = self._context.carrier
-        for parcel in due:
-            msg_id = parcel.deposit.msg_id
-
-            def answered(reply: bytes | None, then: Instant, effects: list[Effect], msg_id: MsgId = msg_id) -> None:
-                self._posted(room, spool, mailbox, msg_id, reply, then, effects)
-
-            if not carrier.reaches(mailbox, now) or not carrier.post(parcel.deposit.body, mailbox, answered, now, out):
-                parcel.failed(mailbox, now.mono_s)
-                continue
-            parcel.sent_s[mailbox] = now.mono_s
-
-    def _posted(
-        self,
-        room: Room,
-        spool: Spool,
-        mailbox: PeerId,
-        msg_id: MsgId,
-        reply: bytes | None,
-        now: Instant,
-        out: list[Effect],
-    ) -> None:
-        """The mailbox's answer to a post, or none."""
-        try:
-            answer = None if reply is None else decode_post_answer(reply)
-        except MalformedFrame:
-            answer = None
-        if answer is None:
-            spool.lost(mailbox, now.mono_s)
-        else:
-            code = None if answer.status is PostStatus.STORED else answer.code
-            kept: list[int] = []
-            said = Receipt(spool.lane.handle, msg_id, code)
-            self._receipt(room, spool.lane, mailbox, said, kept, now, out)
-            self._items_kept(room, kept, Keeper.MAILBOX, spool.lane.epoch, now, out)
-        self._context.wake("mail", room.id, now.mono_s)
-
-    def _items_kept(
-        self, room: Room, seqs: list[int], keeper: Keeper, day: int, now: Instant, out: list[Effect]
-    ) -> None:
-        """Own items are kept for whoever comes: that is as good as a majority of a committee."""
-        if not seqs:
-            return
-        for seq in seqs:
-            room.mail.keep(seq, keeper, day)
-        epoch = self._context.clock.epoch_at(now.unix_s)
-        news = room.outbox.keep(seqs, epoch, now.mono_s)
-        report(room, news, Delivery.STORED, epoch, out)
-        if news:
-            room.nudges = 0
-            self._context.wake("nudge", room.id, now.mono_s + 3.0)
-
     def _save(self, room: Room, now: Instant, out: list[Effect]) -> None:
         """Save what is kept, and how far others' mail was read once all of it is durable."""
         mail = room.mail
@@ -479,13 +323,12 @@ class MailDesk:
         """When to look again."""
         mail, now_s = room.mail, now.mono_s
         times: list[float] = []
-        if self.links.everyone(today) or self._uses_central(room):
+        if self.links.everyone(today) or self._leaving.uses_central(room):
             due_s = packing.next_s(room, now)
             times += [] if due_s is None else [due_s]
             times += [now_s + FOLLOW_LOOK_S] if mail.no_way_s is not None else []
             times.append(mail.not_before_s if mail.wanted else mail.poll_s)
-        busy = any(spool.parcels for key, spool in self._spools.items() if key[0] == room.id)
-        if busy or room.id in self._rounds:
+        if self._leaving.is_busy(room.id) or room.id in self._rounds:
             times.append(now_s + LOOK_S)
         if mail.dirty or mail.is_ahead:
             times.append(now_s + SAVE_EVERY_S)
@@ -512,23 +355,6 @@ class MailDesk:
         round_ = self._rounds.get(room.id)
         walked = [] if round_ is None or round_.lane is None else [round_.lane]
         return list(dict.fromkeys((*newest, *walked)))
-
-    def _spool(self, room: Room, lane: Lane) -> Spool:
-        key = (room.id, lane.keys.tag)
-        found = self._spools.get(key)
-        if found is None:
-            found = self._spools[key] = Spool(lane, posts=room.secure)
-        return found
-
-    def _room_of(self, spool: Spool) -> Room | None:
-        found = next((key[0] for key, one in self._spools.items() if one is spool), None)
-        return None if found is None else self._rooms.get(found)
-
-    def _may_use_central(self, room: Room) -> bool:
-        return not self._guarded(room) and not room.joining
-
-    def _uses_central(self, room: Room) -> bool:
-        return self.central.is_open and self._may_use_central(room)
 
     def _is_settled(self, room: Room) -> bool:
         """Whether everything that came is durable: nothing waits for keys, for pieces or for what lies before it."""

@@ -123,6 +123,7 @@ class Outbox:
         placement.relays.add(relay)
         placement.at_s = now_s
         self.tried_s.setdefault(item.seq, now_s)
+        self.held_s.pop(item.seq, None)
 
     def accept(self, seqs: Iterable[int]) -> list[int]:
         """A relay has these; those that are news."""
