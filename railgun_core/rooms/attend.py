@@ -40,6 +40,7 @@ from railgun_core.wire.frames import (
     Slice,
     decode_control,
 )
+from railgun_core.wire.heads import Head
 from railgun_core.wire.kinds import FrameType
 from railgun_core.wire.records import Record, decode_record
 
@@ -256,6 +257,8 @@ def _control(
             publish.nacked(room, context, session, frame, now, out)
         case Have():
             receive.have(room, context, lane, session, frame, now, out)
+        case Head() if frame.relay == session.peer_id:
+            context.compare_heads(room, (frame,), now, out)
         case Ping():
             assert session.link is not None
             out.append(Send(session.link, (Pong(frame.nonce).encode(),)))

@@ -9,9 +9,13 @@ Source: threats.md B11.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Protocol
 
 from railgun_core.base.ids import PeerId
+from railgun_core.committee.view import RelayView
+from railgun_core.events import Effect, Noticed
 from railgun_core.rooms.content import MAX_HEADS
+from railgun_core.rooms.epoch_keys import EpochKeys
 from railgun_core.wire.heads import Head
 
 KEPT_OF_A_RELAY = 64
@@ -53,6 +57,34 @@ class HeadBook:
         return tuple(chosen[-MAX_HEADS:])
 
 
-def convicted_by(pairs: Iterable[tuple[Head, Head]]) -> set[PeerId]:
-    """The relays that proofs convict; a pair that proves nothing convicts nobody. About 200 us each."""
-    return {a.relay for a, b in pairs if a.contradicts(b) and a.is_signed() and b.is_signed()}
+class Witness(Protocol):
+    """One epoch of a room, as a lane has it."""
+
+    @property
+    def keys(self) -> EpochKeys:
+        """The tag and epoch that heads are of."""
+
+    @property
+    def heads(self) -> HeadBook:
+        """What is held of it."""
+
+
+def compare(
+    heads: Iterable[Head], lanes: Iterable[Witness], view: RelayView, convicted: set[PeerId], out: list[Effect]
+) -> bool:
+    """Take heads in, from relays or as members pass them on; whether a relay was convicted by one of them.
+
+    A head counts only under the `since` of the relay's newest record: a relay that restarts has both anew, and one
+    that invents another start for each member signs heads that nobody takes.
+    """
+    books = {(lane.keys.tag, lane.keys.epoch): lane.heads for lane in lanes}
+    before = len(convicted)
+    for head in heads:
+        record, book = view.get(head.relay), books.get((head.tag, head.epoch))
+        if book is None or record is None or record.not_before_s != head.since_s:
+            continue
+        proof = book.take(head)
+        if proof is not None and head.relay not in convicted:
+            convicted.add(head.relay)
+            out.append(Noticed("relay-convicted"))
+    return len(convicted) > before

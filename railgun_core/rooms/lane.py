@@ -18,6 +18,7 @@ from railgun_core.committee.rotation import Rotation
 from railgun_core.committee.selection import Committee
 from railgun_core.rooms.epoch_keys import EpochKeys
 from railgun_core.rooms.failover import Failovers
+from railgun_core.rooms.heads import HeadBook
 from railgun_core.rooms.session import RelaySession
 from railgun_core.status import DutyState
 from railgun_core.wire.frames import Slice
@@ -44,6 +45,7 @@ class Lane:
         self.seen: set[MsgId] = set()
         self.greeted = False
         self.failovers = Failovers()
+        self.heads = HeadBook()
         self.troubled_s = float("-inf")  # when a relay was last in doubt
         self.unsettled = False  # a suspect gave signs of life: look at the slices again
         self._failures: dict[PeerId, tuple[int, float]] = {}

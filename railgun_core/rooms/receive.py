@@ -15,7 +15,7 @@ from railgun_core.base.ids import MsgId
 from railgun_core.changes import Item, ItemsAdd, Membership
 from railgun_core.events import Effect, Grew, Measured, Save, Send
 from railgun_core.rooms import keying, opening, removal
-from railgun_core.rooms.content import Content, Letters, Piece, SentItem, Sync, decode_content
+from railgun_core.rooms.content import Content, Heads, Letters, Piece, SentItem, Sync, decode_content
 from railgun_core.rooms.inbox import Inbox
 from railgun_core.rooms.lane import Lane
 from railgun_core.rooms.room import Room, RoomContext
@@ -132,7 +132,7 @@ def _take(
             _collect(ready, inbox, items)
         if news:
             removal.heard(room, context, lane, news[0][0], now, out)
-    elif decoded is not None:
+    elif isinstance(decoded, Letters):
         for inbox, items in opening.letters(room, context, lane, decoded, now, out):
             _collect(ready, inbox, items)
     return Taken.HERE
@@ -227,7 +227,7 @@ def close_gaps(room: Room, context: RoomContext, now: Instant, out: list[Effect]
         context.wake("gaps", room.id, now.mono_s + GAP_EVERY_S)
 
 
-def _whole(room: Room, content: Content) -> SentItem | Sync | Letters | None:
+def _whole(room: Room, content: Content) -> SentItem | Sync | Letters | Heads | None:
     """The content, put together if it came in pieces; None while some are lacking. MalformedFrame as in decoding."""
     if not isinstance(content, Piece):
         return content

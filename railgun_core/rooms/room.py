@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from railgun_core.base.clock import Instant
@@ -15,6 +15,7 @@ from railgun_core.committee.epoch import EpochClock
 from railgun_core.committee.trust import Trust
 from railgun_core.committee.view import RelayView
 from railgun_core.events import Effect, Save
+from railgun_core.rooms.heads import compare
 from railgun_core.rooms.inbox import Inbox
 from railgun_core.rooms.keyring import Keyring
 from railgun_core.rooms.lane import Lane
@@ -23,6 +24,7 @@ from railgun_core.rooms.mail import RoomMail
 from railgun_core.rooms.outbox import Outbox
 from railgun_core.rooms.pieces import Puzzle
 from railgun_core.status import DutyState
+from railgun_core.wire.heads import Head
 
 Timer = tuple[str, RoomId, int]
 Answered = Callable[[bytes | None, Instant, list[Effect]], None]
@@ -63,6 +65,12 @@ class RoomContext:
     when_saved: Callable[[Callable[[Instant, list[Effect]], None]], int]
     carrier: Carrier
     trust: Trust
+    convicted: set[PeerId] = field(default_factory=set)  # relays that were proved to tell two stories
+
+    def compare_heads(self, room: Room, heads: Iterable[Head], now: Instant, out: list[Effect]) -> None:
+        """Hold what relays signed against what is known; rooms leave whoever is convicted."""
+        if compare(heads, room.every_lane(), self.view, self.convicted, out):
+            self.wake("leave", room.id, now.mono_s)
 
     @property
     def echo_s(self) -> float:

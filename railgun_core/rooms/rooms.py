@@ -43,6 +43,7 @@ from railgun_core.rooms.lineage import Lineage
 from railgun_core.rooms.mail_desk import MailDesk
 from railgun_core.rooms.room import AWAIT_S, Carrier, Room, RoomContext, Timer, save
 from railgun_core.rooms.session import RelaySession
+from railgun_core.status import DutyState
 from railgun_core.wire.frames import FrameBatch
 from railgun_core.wire.records import Record
 
@@ -306,6 +307,10 @@ class Rooms:
                 self.mail.look(room, now, out)
             case "lanes":
                 self._enter(room, now, out)
+            case "heads":
+                saying.pass_heads_on(room, context, now, out)
+            case "leave":
+                self.view_changed(now, out)
             case _:
                 for lane in room.every_lane():
                     if lane.epoch == epoch:
@@ -313,7 +318,7 @@ class Rooms:
 
     def _enter(self, room: Room, now: Instant, out: list[Effect]) -> None:
         """Open lanes for the live epochs, move the others on, and come back at the next turn."""
-        clock = self.context.clock
+        context, clock = self.context, self.context.clock
         if not room.moving:
             for former in removal.tidy(room, self.context, now, out):
                 for lane in list(former.lanes.values()):
@@ -322,7 +327,9 @@ class Rooms:
             return
         self._open_lanes(room, now, out)
         for lane in room.every_lane():
-            lane.rotation.advance(now.unix_s)
+            if DutyState.OVERLAP in lane.rotation.advance(now.unix_s):
+                within_s = context.rng.uniform(0.1, 0.6) * clock.overlap_s
+                context.wake("heads", room.id, now.mono_s + within_s)
             if not lane.is_live:
                 self._close_lane(room, lane, out)
             elif lane.open_sessions():
@@ -449,15 +456,16 @@ class Rooms:
         self._ping_soon(room, now)
 
     def _shunned(self, room: Room, committee: Committee) -> frozenset[PeerId]:
-        """The relays of a committee that this member does not use: its guards, which know its address.
+        """Relays that this member does not use: convicted ones, and its guards, which know its address.
 
         A high-security room rather waits than use one; an ordinary room behind guards does when there is nobody else.
         """
+        convicted = frozenset(self.context.convicted)
         if not self._is_guarded(room):
-            return frozenset()
+            return convicted
         guards = self.context.carrier.guards
         others = set(committee.members) - guards
-        return guards if room.secure or others else frozenset()
+        return guards | convicted if room.secure or others else convicted
 
     def _is_guarded(self, room: Room) -> bool:
         return room.secure or self.context.carrier.all_rooms

@@ -6,7 +6,7 @@ from railgun_core.base.clock import Instant
 from railgun_core.base.ids import MsgId
 from railgun_core.events import Effect, Send
 from railgun_core.rooms import posting
-from railgun_core.rooms.content import Kind
+from railgun_core.rooms.content import Kind, encode_heads
 from railgun_core.rooms.lane import Lane
 from railgun_core.rooms.room import Room, RoomContext
 from railgun_core.rooms.sealing import envelope
@@ -32,6 +32,14 @@ def say(room: Room, context: RoomContext, content: bytes, now: Instant, out: lis
     if elder is not None and content[0] != Kind.SYNC:  # whoever has not come over yet needs letters too
         say_through(elder, context, content, msg_id, now, out)
     return True
+
+
+def pass_heads_on(room: Room, context: RoomContext, now: Instant, out: list[Effect]) -> None:
+    """Say once what relays signed of an epoch that has ended, so that members can hold it against what they got."""
+    for lane in room.lanes.values():
+        heads = lane.heads.to_pass_on()
+        if lane.rotation.state is DutyState.OVERLAP and heads and not lane.heads.told:
+            lane.heads.told = say(room, context, encode_heads(heads), now, out)
 
 
 def say_in(room: Room, context: RoomContext, lane: Lane, content: bytes, now: Instant, out: list[Effect]) -> bool:
