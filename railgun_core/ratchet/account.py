@@ -2,8 +2,9 @@
 
 Who wants to write first takes a one-time key; each opens one session and is gone. When several take the same one, or
 none is left, the last-resort key serves: it opens any number of sessions, so it is renewed a day after it was made or
-an hour after it was used, and kept for an hour more for those who read the old one. The library has no such key: it is
-a one-time key that is spent on a copy of the account. Keys are drawn by the library (see the package).
+an hour after it was used, and kept for an hour more for those who read the old one. That hour is one in which this
+device is there: what came while it was away is read before the keys for it go. The library has no such key: it is a
+one-time key that is spent on a copy of the account. Keys are drawn by the library (see the package).
 Source: X3DH with signed and one-time prekeys, as in the Olm specification, "Initial setup".
 """
 
@@ -22,6 +23,7 @@ ONE_TIME_KEYS = 16
 RENEW_AFTER_S = 86_400
 RENEW_USED_AFTER_S = 3_600
 RETIRE_AFTER_S = 3_600
+AWAY_MOST_S = 8 * 86_400  # nobody keeps mail for longer
 _ONE_TIME_FIELD = 0x0A
 
 
@@ -85,6 +87,16 @@ class Account:
             self._made_s, self._used = now_s, False
             return True
         return bool(gone) or lacking > 0
+
+    def came_back(self, now_s: float) -> None:
+        """This device was away: keys whose last hour passed meanwhile get one in which it is there.
+
+        They exist still, so whoever had the device could have used them; mail that was left may need them.
+        """
+        self._retiring = [
+            (key, now_s + RETIRE_AFTER_S if now_s - AWAY_MOST_S < until_s < now_s else until_s)
+            for key, until_s in self._retiring
+        ]
 
     def begin(self, bundle: Bundle, one_time: bytes) -> vodozemac.Session:
         """A session towards the owner of a bundle, with one of its keys. Unopenable when the keys are no keys."""

@@ -38,6 +38,7 @@ RENEW_AFTER_S = 86_400.0
 TELL_AGAIN_S, TELL_MOST_S = 1.5, 60.0
 NEW_SESSION_FROM_TRY = 2  # the first retry assumes a lost letter, the next ones a lost session
 MAX_PAST = 8
+AWAY_S = 1_800  # no look for so long: this device slept
 MAX_LETTERS = 256  # contents of a generation that are kept for mail
 
 Pump = Callable[[Room, RoomContext, Instant, list[Effect]], None]
@@ -135,6 +136,9 @@ def tidy(room: Room, context: RoomContext, now: Instant, out: list[Effect]) -> N
     """At each turn of an epoch: renew what others begin sessions with, and forget what is no longer needed."""
     ring = room.ring
     _forget_starts(room, context, now)
+    if now.unix_s - ring.tidied_s >= max(AWAY_S, 3 * context.clock.epoch_s):
+        ring.account.came_back(now.unix_s)
+    ring.tidied_s = now.unix_s
     if ring.account.renew(now.unix_s):
         ring.introduce = True
         out.append(Save(context.when_saved(lambda then, effects: None), (ring.account_put(room.id),)))

@@ -82,6 +82,7 @@ class Keyring:
         self.stream_first = 1  # the sequence with which this member began
         self.top_seq = top_seq  # the highest own item that was ever encrypted, or may have been
         self.beginning = False
+        self.tidied_s = float("inf")  # Unix time of the last look at what is to be forgotten
         self.introduce = True  # the next sync carries the bundle
         self.lacking: list[MemberId] = []  # who said that it lacks keys
         self.sealed: dict[int, Sealed] = {}  # own items on their way
@@ -109,6 +110,7 @@ class Keyring:
             return cls.create(seed, now_s, top_seq=top_seq)
         ring = cls(seed, account, last, top_seq)
         ring.stream_first = first
+        account.came_back(now_s)
         for name, row in rows.items():
             kind, _, member = name.partition("/")
             try:

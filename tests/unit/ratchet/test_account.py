@@ -84,6 +84,24 @@ def test_an_unused_last_resort_key_lives_a_day_and_a_clock_an_hour_off_harms_not
     assert not bob.account.renew(NOW_S - 3_599)
 
 
+def test_a_key_that_retired_before_an_absence_opens_what_was_left_meanwhile() -> None:
+    ann, bob = Person(), Person()
+    old = bob.account.bundle.last_resort
+    ann.begin(bob, old)
+    letter = ann.write(b"left for you")
+    assert bob.account.renew(NOW_S + RENEW_AFTER_S)
+    back_s = NOW_S + RENEW_AFTER_S + 3 * 86_400
+    bob.account = Account.restore(bob.account.dump(), KEY)
+    bob.account.came_back(back_s)
+    bob.account.renew(back_s)
+    assert bob.read(letter, ann) == b"left for you"
+    bob.account.renew(back_s + RETIRE_AFTER_S + 1)
+    eve = Person()
+    eve.begin(bob, old)
+    with pytest.raises(Unopenable):
+        bob.read(eve.write(b"too late"), eve)
+
+
 def test_a_message_that_claims_another_author_is_refused() -> None:
     ann, bob, eve = Person(), Person(), Person()
     ann.begin(bob)

@@ -47,6 +47,7 @@ from railgun_core.events import (
 from railgun_core.mailbox.limits import MailboxLimits
 from railgun_core.node import Node, NodeConfig
 from railgun_core.relay.duty import RelayLimits
+from railgun_core.rooms.mail import RoomMail
 from railgun_core.sim.world import at_once
 from railgun_core.store.memory import MemoryStore
 from railgun_core.wire.frames import FrameSplitter
@@ -94,7 +95,15 @@ class House:
 class Village:
     """The houses and what happens between them."""
 
-    def __init__(self, *, relays: int = 8, mailboxes: int = 3, members: int = 2, seed: int = 1) -> None:
+    def __init__(
+        self,
+        *,
+        relays: int = 8,
+        mailboxes: int = 3,
+        members: int = 2,
+        seed: int = 1,
+        limits: MailboxLimits | None = None,
+    ) -> None:
         self.rng = Random(seed)
         self.now = Instant(0.0, START_S)
         self.houses: dict[str, House] = {}
@@ -110,7 +119,7 @@ class Village:
         for n in range(relays):
             self._build(f"relay{n}", PeerRole.RELAY, replace(plain, relays=True))
         for n in range(mailboxes):
-            self._build(f"box{n}", PeerRole.MAILBOX, replace(plain, mailbox=MailboxLimits()))
+            self._build(f"box{n}", PeerRole.MAILBOX, replace(plain, mailbox=limits or MailboxLimits()))
         for n in range(members):
             self._build(f"member{n}", PeerRole(0), plain)
 
@@ -342,6 +351,10 @@ class Village:
         """What a member has of the others, in order of arrival, as its store says."""
         messages = at_once(self.houses[name].store.messages(self.room, after=0, limit=10_000))
         return [message.body for message in messages if message.delivery is None]
+
+    def mail(self, name: str) -> RoomMail:
+        """A member's account of its room's mail."""
+        return self.houses[name].up.rooms.rooms[self.room].mail
 
     def reached(self, name: str, delivery: Delivery) -> int:
         """The newest own item that has come so far."""
