@@ -156,6 +156,8 @@ class Board:
             badge=room.secure and node.mixnet.client.anonymity(now).anonymous,
             unreadable=room.unreadable,
             content_protection="caller" if room.carries_opaque else "end-to-end",
+            kept_in_mailboxes=room.mail.kept,
+            kept_centrally=room.mail.central,
             way=way_of(room),
         )
 
@@ -212,6 +214,7 @@ class Board:
             mailbox=node.mailbox.status(),
             clock=self.clock,
             central=self.central,
+            failovers=failovers(self.times("failover"), self.causes),
         )
 
     def _state(self, node: Node, duties: tuple[DutyStatus, ...], contacts: int) -> tuple[State, str]:
@@ -239,7 +242,7 @@ def way_of(room: Room) -> str:
     lane = room.publishing_lane()
     if lane is not None and lane.sound_sessions():
         return "committee"
-    return str(getattr(getattr(room, "mail", None), "way", "none"))
+    return room.mail.way
 
 
 def failovers(values: tuple[float, ...], causes: dict[str, int]) -> Failovers:

@@ -133,8 +133,8 @@ def relieve(room: Room, lane: Lane) -> None:
     if not suspects or not lane.sound_sessions():
         return
     alone = []
-    for peer_id in suspects:
-        for seq in lane.sessions[peer_id].pending_seqs():
+    for session in lane.sessions.values():
+        for seq in session.pending_seqs() if session.is_suspect else ():
             placement = room.outbox.placed.get(seq)
             if placement is not None and placement.relays <= suspects:
                 alone.append(seq)
