@@ -209,7 +209,7 @@ class ExposurePut:
 
 @dataclass(frozen=True, slots=True)
 class MailAdd:
-    """An envelope frame that this mailbox keeps. Unique by (tag, msg_id): one that is there already is left alone."""
+    """An envelope frame that this mailbox keeps. Unique by (tag, msg_id): it takes the place of one that is there."""
 
     tag: Tag
     day: int
@@ -221,10 +221,14 @@ class MailAdd:
 
 @dataclass(frozen=True, slots=True)
 class MailDrop:
-    """Forget mail whose expiry has passed, and the notices of days before `before_day`."""
+    """Forget mail whose expiry has passed, and the notices of days before `before_day`.
+
+    Of the mail only `most` envelopes at a time, those that expired first: one large delete would hold up all writing.
+    """
 
     unix_s: int
     before_day: int
+    most: int = 500
 
 
 @dataclass(frozen=True, slots=True)

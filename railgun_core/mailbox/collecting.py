@@ -17,7 +17,8 @@ from railgun_core.base.timers import Timers
 from railgun_core.events import Effect, FetchMail, MailFetched, Send
 from railgun_core.mailbox.limits import LINK_FETCHES, LINK_FOLLOWS, PAGE_BYTES, PAGE_ENVELOPES, MailboxLimits
 from railgun_core.mailbox.links import MailLink
-from railgun_core.mailbox.shelf import Kept, MailTag
+from railgun_core.mailbox.names import Kept
+from railgun_core.mailbox.shelf import MailTag
 from railgun_core.wire.frames import Refused
 from railgun_core.wire.kinds import Refusal
 from railgun_core.wire.mail import Collect, Collected
@@ -64,7 +65,7 @@ class Collecting:
         """Begin to answer: at once where there is nothing to read."""
         if held is not None and asked.position > held.next_durable:  # this mailbox has lost what it had: from the start
             asked = Collect(asked.tag, asked.day, 1, asked.follow, asked.signature)
-        page = _page(held.since(asked.position, PAGE_ENVELOPES)) if held is not None else ()
+        page = _page(held.kept.since(asked.position, PAGE_ENVELOPES)) if held is not None else ()
         if held is None or not page:
             position = 1 if held is None else held.next_durable
             self._send(link, state, asked, held, (), Collected(handle_of(asked.tag), position, False), out)
@@ -82,12 +83,12 @@ class Collecting:
             return
         held, last = fetch.held, fetch.page[-1].position
         got = {position for position, _ in event.mail}
-        due = (kept for kept in fetch.page if kept.msg_id in held.ids and kept.expiry_s > now.unix_s)
+        due = (kept for kept in fetch.page if kept.msg_id in held.kept and kept.expiry_s > now.unix_s)
         if any(kept.position not in got for kept in due):
             _refuse(fetch, out)
             return
         frames = [frame for position, frame in event.mail if position <= last]
-        said = Collected(held.handle, last + 1, bool(held.since(last + 1, 1)))
+        said = Collected(held.handle, last + 1, bool(held.kept.since(last + 1, 1)))
         self._send(fetch.link, fetch.state, fetch.asked, held, frames, said, out)
 
     def overdue(self, ticket: int, out: list[Effect]) -> None:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 
 TAG_BYTES: Final = 50_000_000  # protocol.md 6.5
-LEAST_CHARGE_BYTES: Final = 4_096  # of every envelope: a row costs a page, however small what is in it
+LEAST_CHARGE_BYTES: Final = 4_096  # of every envelope, so that many small ones are no way around a limit
+DISK_PAGE_BYTES: Final = 8_192  # of the store: two medium envelopes do not fit on one page
+EVICT_AT_ONCE: Final = 500  # removed in one transaction, some 50 ms: own messages wait behind it
 PAGE_ENVELOPES: Final = 48  # one answer to COLLECT; of 64 KiB each they would be three times a page
 PAGE_BYTES: Final = 1024 * 1024
 LINK_FETCHES: Final = 8  # one for each day that can be collected
@@ -18,8 +20,8 @@ WAITERS: Final = 16  # posts that wait for the same envelope to be durable
 class MailboxLimits:
     """Rates are per second and link. What comes through the mixnet counts as one link: nobody is known there."""
 
-    bytes: int = 1024**3  # on disk, all tags together
-    tag_bytes: int = TAG_BYTES
+    bytes: int = 1024**3  # on disk as the store lays it out, all tags together
+    tag_bytes: int = TAG_BYTES  # of envelopes
     rate_per_s: int = 200  # deposits
     burst: int = 1_000
     pages_per_s: int = 32  # collections

@@ -20,9 +20,10 @@ from railgun_core.committee.epoch import DAY_S, MAIL_TTL_DAYS
 from railgun_core.committee.view import RelayView
 from railgun_core.events import Effect, MailFetched, Noticed, Save, SaveSoon, Send
 from railgun_core.mailbox.collecting import Collecting
-from railgun_core.mailbox.limits import WAITERS, MailboxLimits
+from railgun_core.mailbox.limits import EVICT_AT_ONCE, WAITERS, MailboxLimits
 from railgun_core.mailbox.links import MailLink, mixnet_link, new_link
-from railgun_core.mailbox.shelf import Answer, Kept, MailTag, Pending, Shelf, before_day, charge
+from railgun_core.mailbox.names import Kept
+from railgun_core.mailbox.shelf import Answer, MailTag, Pending, Shelf, before_day, charge
 from railgun_core.status import MailboxStatus
 from railgun_core.wire.frames import Refused, envelope_frame
 from railgun_core.wire.kinds import Refusal
@@ -37,6 +38,8 @@ MAX_TTL_S = (MAIL_TTL_DAYS + 1) * DAY_S  # one day more than asked for: clocks d
 EARLY_S = 3_600  # how long before its day a mail tag is taken
 NO_ROOM_RETRY_MS = 3_600_000  # room comes back when something expires
 LATER_MS = 60_000
+DROP_EVERY_S = 1.0
+MAX_BYTES = 2**63
 DISK_REST_S = 60.0  # after the disk was in trouble nothing new is taken for so long
 
 
@@ -53,6 +56,9 @@ class Mailbox:
         self._links: dict[LinkId, MailLink] = {}
         self._mixnet: MailLink | None = None  # the rates of all that comes without a link
         self._rests_until_s = 0.0
+        self._target_bytes = MAX_BYTES  # below the limit while the disk is in trouble
+        self._evicting = False  # a part of it is on its way to the disk
+        self._to_drop = 0  # envelopes that have expired and are still on the disk
         self._deposits = self._no_room = self._evicted = 0
         self.limits = limits
         self.serves = False
@@ -64,7 +70,7 @@ class Mailbox:
         self.serves = serves
         self._shelf.restore(stored)
         self._expire(now, out)
-        self._fit(self.limits.bytes, now, out)
+        self._fit(now, out)
 
     def status(self) -> MailboxStatus:
         """What a screen shows. `refused_quota` counts what found no room, be it the tag's or the whole disk's."""
@@ -113,7 +119,7 @@ class Mailbox:
         no = self._refusal(deposit, self._mixnet, now)
         if no is None:
             held = self._shelf.tags.get(deposit.tag)
-            if held is not None and deposit.msg_id in held.ids:
+            if held is not None and deposit.msg_id in held.kept:
                 answer(_stored(), now, out)
                 return
             no = self._add(deposit, now, out, answer=answer)
@@ -135,7 +141,7 @@ class Mailbox:
         if no is not None:
             return no
         held = self._shelf.tags.get(deposit.tag)
-        if held is not None and deposit.msg_id in held.ids:
+        if held is not None and deposit.msg_id in held.kept:
             out.append(Send(link, (Receipt(held.handle, deposit.msg_id).encode(),)))
             return None
         return self._add(deposit, now, out, link=link)
@@ -227,7 +233,7 @@ class Mailbox:
         for answer in pending.answers:
             answer(_stored(), now, out)
         self._collecting.arrived(held, pending.kept, frame, out)
-        self._fit(self.limits.bytes, now, out)  # less may have been granted while it was on its way
+        self._fit(now, out)  # less may have been granted while it was on its way
 
     # ------------------------------------------------------------ collections
 
@@ -250,44 +256,65 @@ class Mailbox:
     def tick(self, now: Instant, out: list[Effect]) -> None:
         """Do what is due."""
         for what, ticket in self.timers.pop_due(now.mono_s):
-            if what == "expire":
+            if what == "fetch":
+                self._collecting.overdue(ticket, out)
+            elif what == "expire":
                 self._expire(now, out)
             else:
-                self._collecting.overdue(ticket, out)
+                self._drop(now, out)
 
     def set_limits(self, limits: MailboxLimits, now: Instant, out: list[Effect]) -> None:
         """Grant more or less from now on; what no longer fits is evicted."""
         self.limits = limits
-        self._fit(limits.bytes, now, out)
+        self._fit(now, out)
 
     def evict(self, needed_bytes: int, now: Instant, out: list[Effect]) -> None:
         """The disk is in trouble: give back this much, or all there is, and take nothing new for a minute."""
         self._rests_until_s = now.mono_s + DISK_REST_S
-        self._fit(max(0, self._shelf.used_bytes - needed_bytes), now, out)
+        self._target_bytes = min(self._target_bytes, self._shelf.used_bytes - needed_bytes)
+        self._fit(now, out)
 
     def _expire(self, now: Instant, out: list[Effect]) -> None:
         self.timers.set(("expire", 0), now.mono_s + EXPIRE_EVERY_S)
         known = len(self._shelf.tags)
-        if self._shelf.expire(now.unix_s) or len(self._shelf.tags) < known:
-            out.append(SaveSoon((MailDrop(int(now.unix_s), before_day(now.unix_s)),)))
+        gone = self._shelf.expire(now.unix_s)
+        self._to_drop += gone
+        if gone or len(self._shelf.tags) < known:
+            self._drop(now, out)
 
-    def _fit(self, limit_bytes: int, now: Instant, out: list[Effect]) -> None:
-        """Take out the oldest until what is left is charged no more than `limit_bytes`, and leave signed notices."""
-        changes: list[MailEvict] = []
-        evicted = 0
-        if self._shelf.used_bytes <= limit_bytes:
+    def _drop(self, now: Instant, out: list[Effect]) -> None:
+        """Take what has expired from the disk, some of it each second."""
+        drop = MailDrop(int(now.unix_s), before_day(now.unix_s))
+        out.append(SaveSoon((drop,)))
+        self._to_drop = max(0, self._to_drop - drop.most)
+        if self._to_drop:
+            self.timers.set(("drop", 0), now.mono_s + DROP_EVERY_S)
+
+    def _fit(self, now: Instant, out: list[Effect]) -> None:
+        """Take out the oldest until the rest fits, and leave signed notices: a part now, the next when that is done."""
+        if self._evicting:
             return
-        for held in self._shelf.oldest_first():
+        changes: list[MailEvict] = []
+        count = 0
+        limit_bytes = min(self.limits.bytes, self._target_bytes)
+        for held in self._shelf.oldest_first() if self._shelf.used_bytes > limit_bytes else ():
             needed_bytes = self._shelf.used_bytes - limit_bytes
-            if needed_bytes <= 0:
+            if needed_bytes <= 0 or count == EVICT_AT_ONCE:
                 break
-            taken = self._shelf.evict(held, needed_bytes)
+            taken = self._shelf.evict(held, needed_bytes, EVICT_AT_ONCE - count)
             changes.append(self._notice(held, taken, now))
-            evicted += len(taken)
+            count += len(taken)
         if changes:
-            self._evicted += evicted
-            out.append(Save(self._when_saved(lambda now, effects: None), tuple(changes)))
-            out.append(Noticed("mail-evicted", str(evicted)))
+            self._evicting = True
+            self._evicted += count
+            out.append(Save(self._when_saved(self._fit_on), tuple(changes)))
+            out.append(Noticed("mail-evicted", str(count)))
+        else:
+            self._target_bytes = MAX_BYTES
+
+    def _fit_on(self, now: Instant, out: list[Effect]) -> None:
+        self._evicting = False
+        self._fit(now, out)
 
     def _notice(self, held: MailTag, taken: list[Kept], now: Instant) -> MailEvict:
         """One notice a tag: it grows with each eviction, so that any number of them takes one row."""

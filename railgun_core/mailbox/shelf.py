@@ -1,23 +1,24 @@
 """What lies in this mailbox: names, sizes and positions by tag. The envelopes themselves are on the disk.
 
 A position is given once under a tag, and told to nobody before its envelope is durable; so a crash may give a position
-again that nobody has ever heard of, and no other. Every envelope is charged at least LEAST_CHARGE_BYTES, a tag without
-any as much as one envelope: its last position is remembered until its day is long over, and that costs a row too.
+again that nobody has ever heard of, and no other. Two things are counted: bytes of envelopes against a tag's share (at
+least LEAST_CHARGE_BYTES each), and what they take on the disk against the whole. A tag without mail counts as one small
+envelope: its last position is remembered until its day is long over.
 """
 
 from __future__ import annotations
 
-import bisect
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final
 
 from railgun_core.base.clock import Instant
 from railgun_core.base.ids import LinkId, MsgId, Tag, TagHandle, handle_of
 from railgun_core.changes import StoredMail
 from railgun_core.committee.epoch import DAY_S, MAIL_TTL_DAYS
 from railgun_core.events import Effect
-from railgun_core.mailbox.limits import LEAST_CHARGE_BYTES
+from railgun_core.mailbox.limits import DISK_PAGE_BYTES, LEAST_CHARGE_BYTES
+from railgun_core.mailbox.names import Kept, Names
 from railgun_core.wire.codec import Reader
 from railgun_core.wire.kinds import LENGTH
 from railgun_core.wire.mail import Evicted
@@ -27,15 +28,6 @@ Answer = Callable[[PostAnswer, Instant, list[Effect]], None]
 # From this many days after its own nothing of a tag's mail can be left: deposits come until the day after, and live for
 # MAIL_TTL_DAYS and one day of clocks that differ.
 OVER_AFTER_DAYS: Final = MAIL_TTL_DAYS + 3
-
-
-class Kept(NamedTuple):
-    """One durable envelope; `size` is that of its frame."""
-
-    position: int
-    msg_id: MsgId
-    size: int
-    expiry_s: int
 
 
 @dataclass(slots=True, eq=False)
@@ -55,21 +47,16 @@ class MailTag:
     day: int
     next_position: int = 1
     next_durable: int = 1
-    kept: list[Kept] = field(default_factory=list)
-    ids: set[MsgId] = field(default_factory=set)  # of `kept`
+    kept: Names = field(default_factory=Names)
     pending: dict[MsgId, Pending] = field(default_factory=dict)
     notice: Evicted | None = None
-    charged_bytes: int = 0  # for `kept` and `pending`
+    charged_bytes: int = 0  # against the tag's share: for `kept` and `pending`
+    disk_bytes: int = 0  # against the whole: what they take on the disk
 
     @property
     def handle(self) -> TagHandle:
         """What stands for the tag in frames."""
         return handle_of(self.tag)
-
-    def since(self, position: int, most: int) -> list[Kept]:
-        """What is kept from `position` on, the first `most` of it."""
-        first = bisect.bisect_left(self.kept, position, key=_position)
-        return self.kept[first : first + most]
 
 
 class Shelf:
@@ -84,18 +71,19 @@ class Shelf:
     def restore(self, stored: Iterable[StoredMail]) -> None:
         """Take back what was kept before a restart."""
         for one in stored:
-            kept = [Kept(*entry) for entry in one.kept]
-            held = MailTag(one.tag, one.day, one.next_position, one.next_position, kept, {k.msg_id for k in kept})
-            held.charged_bytes = sum(charge(k.size) for k in kept)
+            held = MailTag(one.tag, one.day, one.next_position, one.next_position)
+            held.kept = Names(Kept(*entry) for entry in one.kept)
+            held.charged_bytes = sum(charge(kept.size) for kept in held.kept)
+            held.disk_bytes = sum(on_disk(kept.size) for kept in held.kept)
             held.notice = _read_notice(one.notices[-1]) if one.notices else None
             self.tags[one.tag] = held
             self.used_bytes += _cost(held)
-            self.envelopes += len(kept)
+            self.envelopes += len(held.kept)
 
     def cost_of(self, held: MailTag | None, size: int) -> int:
         """By how much `used_bytes` would grow with one more envelope."""
-        added = charge(size)
-        return added if held is None else max(held.charged_bytes + added, LEAST_CHARGE_BYTES) - _cost(held)
+        added = on_disk(size)
+        return added if held is None else max(held.disk_bytes + added, LEAST_CHARGE_BYTES) - _cost(held)
 
     def promise(self, tag: Tag, day: int, *, msg_id: MsgId, size: int, expiry_s: int) -> tuple[MailTag, Pending]:
         """Give the next position of a tag to an envelope that is not durable yet."""
@@ -106,7 +94,7 @@ class Shelf:
         pending = Pending(Kept(held.next_position, msg_id, size, expiry_s))
         held.next_position += 1
         held.pending[msg_id] = pending
-        self._charge(held, charge(size))
+        self._charge(held, (size,), 1)
         self.unsaved_bytes += size
         return held, pending
 
@@ -114,8 +102,7 @@ class Shelf:
         """An envelope has become durable."""
         kept = pending.kept
         del held.pending[kept.msg_id]
-        bisect.insort(held.kept, kept, key=_position)
-        held.ids.add(kept.msg_id)
+        held.kept.add(kept)
         held.next_durable = max(held.next_durable, kept.position + 1)
         self.unsaved_bytes -= kept.size
         self.envelopes += 1
@@ -124,11 +111,10 @@ class Shelf:
         """Forget what has expired, and tags whose day is long over; gives how many envelopes went."""
         gone, first_day = 0, before_day(unix_s)
         for held in list(self.tags.values()):
-            left = [kept for kept in held.kept if kept.expiry_s > unix_s]
-            gone += self._leave(held, left)
+            gone += self._gone(held, held.kept.expire(unix_s))
             if held.day < first_day:
                 held.notice = None
-                if not left and not held.pending:
+                if not held.kept and not held.pending:
                     self.used_bytes -= _cost(held)
                     del self.tags[held.tag]
         return gone
@@ -138,35 +124,39 @@ class Shelf:
         holding = [held for held in self.tags.values() if held.kept]
         return iter(sorted(holding, key=lambda held: (held.day, -held.charged_bytes, held.tag)))
 
-    def evict(self, held: MailTag, needed_bytes: int) -> list[Kept]:
-        """Take the oldest envelopes of a tag until `needed_bytes` of their charge are free, or none is left."""
-        freed = cut = 0
-        while cut < len(held.kept) and freed < needed_bytes:
-            freed += charge(held.kept[cut].size)
-            cut += 1
-        taken, left = held.kept[:cut], held.kept[cut:]
-        self._leave(held, left)
+    def evict(self, held: MailTag, needed_bytes: int, most: int) -> list[Kept]:
+        """Take the oldest envelopes of a tag until `needed_bytes` of the disk are free; at most `most` of them."""
+        freed, taken = 0, []
+        for kept in held.kept.since(0, most):
+            if freed >= needed_bytes:
+                break
+            freed += on_disk(kept.size)
+            taken.append(kept)
+        held.kept.cut(len(taken))
+        self._gone(held, taken)
         return taken
 
-    def _leave(self, held: MailTag, left: list[Kept]) -> int:
-        gone = len(held.kept) - len(left)
-        if gone:
-            freed = sum(charge(kept.size) for kept in held.kept) - sum(charge(kept.size) for kept in left)
-            held.kept = left
-            held.ids = {kept.msg_id for kept in left}
-            self._charge(held, -freed)
-            self.envelopes -= gone
-        return gone
+    def _gone(self, held: MailTag, gone: list[Kept]) -> int:
+        self._charge(held, [kept.size for kept in gone], -1)
+        self.envelopes -= len(gone)
+        return len(gone)
 
-    def _charge(self, held: MailTag, added: int) -> None:
+    def _charge(self, held: MailTag, sizes: Iterable[int], sign: int) -> None:
         before = _cost(held)
-        held.charged_bytes += added
+        for size in sizes:
+            held.charged_bytes += sign * charge(size)
+            held.disk_bytes += sign * on_disk(size)
         self.used_bytes += _cost(held) - before
 
 
 def charge(size: int) -> int:
-    """What an envelope frame of `size` bytes is charged."""
+    """What an envelope frame of `size` bytes takes of its tag's share."""
     return max(size, LEAST_CHARGE_BYTES)
+
+
+def on_disk(size: int) -> int:
+    """What it takes of the disk: the store gives whole pages to all but the smallest."""
+    return -(-size // DISK_PAGE_BYTES) * DISK_PAGE_BYTES if size > LEAST_CHARGE_BYTES else LEAST_CHARGE_BYTES
 
 
 def before_day(unix_s: float) -> int:
@@ -175,11 +165,7 @@ def before_day(unix_s: float) -> int:
 
 
 def _cost(held: MailTag) -> int:
-    return max(held.charged_bytes, LEAST_CHARGE_BYTES)
-
-
-def _position(kept: Kept) -> int:
-    return kept.position
+    return max(held.disk_bytes, LEAST_CHARGE_BYTES)
 
 
 def _read_notice(frame: bytes) -> Evicted:

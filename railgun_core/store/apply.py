@@ -129,9 +129,17 @@ def rows_of(changes: Sequence[Change]) -> int:
 
 
 def _rows_of(change: Change) -> int:
-    if isinstance(change, ItemsAdd):
-        return len(change.items)
-    return 1 + len(change.frame) // _ROW_BYTES if isinstance(change, MailAdd) else 1
+    match change:
+        case ItemsAdd():
+            return len(change.items)
+        case MailAdd():
+            return 1 + len(change.frame) // _ROW_BYTES
+        case MailDrop():
+            return change.most
+        case MailEvict():
+            return change.last - change.first + 1
+        case _:
+            return 1
 
 
 def has_own_items(changes: Sequence[Change]) -> bool:

@@ -20,7 +20,17 @@ from railgun_core.store.schema import MAIL, MAIL_NOTICES, MAIL_TAGS, Value, summ
 
 _Rows = list[dict[str, Value]]
 
-_ADD: Final = insert(MAIL).on_conflict_do_nothing()
+_FRESH_MAIL: Final = insert(MAIL)
+_ADD: Final = _FRESH_MAIL.on_conflict_do_update(
+    index_elements=["tag", "msg_id"],
+    set_={name: _FRESH_MAIL.excluded[name] for name in ("position", "day", "expiry_s", "size", "crc", "frame")},
+)
+_EXPIRED: Final = (
+    select(MAIL.c.id)
+    .where(MAIL.c.expiry_s <= bindparam("unix_s", type_=Integer))
+    .order_by(MAIL.c.expiry_s, MAIL.c.id)
+    .limit(bindparam("most", type_=Integer))
+)
 _FRESH_TAG: Final = insert(MAIL_TAGS)
 _PUT_TAG: Final = _FRESH_TAG.on_conflict_do_update(
     index_elements=["tag"],
@@ -52,7 +62,7 @@ _PAGE: Final = (
 
 
 def add_mail(connection: Connection, adds: list[MailAdd]) -> None:
-    """Keep envelopes; one that is there already is left alone."""
+    """Keep envelopes; one that is there under the same id makes way: it has expired, and is about to be dropped."""
     rows: _Rows = [
         summed(
             MAIL,
@@ -73,7 +83,7 @@ def add_mail(connection: Connection, adds: list[MailAdd]) -> None:
 def drop_mail(connection: Connection, drops: list[MailDrop]) -> None:
     """Remove what has expired, and what is known of days that are long over."""
     for drop in drops:
-        connection.execute(delete(MAIL).where(MAIL.c.expiry_s <= drop.unix_s))
+        connection.execute(delete(MAIL).where(MAIL.c.id.in_(_EXPIRED)), {"unix_s": drop.unix_s, "most": drop.most})
         connection.execute(delete(MAIL_NOTICES).where(MAIL_NOTICES.c.day < drop.before_day))
         over = MAIL_TAGS.c.day < drop.before_day
         connection.execute(delete(MAIL_TAGS).where(over, MAIL_TAGS.c.tag.not_in(select(MAIL.c.tag))))

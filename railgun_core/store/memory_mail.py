@@ -10,20 +10,21 @@ from railgun_core.changes import MailAdd, MailDrop, MailEvict, StoredMail
 
 @dataclass(slots=True)
 class _Tag:
-    """`last` is the last position given. `ids` gives the position of what is kept."""
+    """`last` is the last position given. `ids` gives the position of what is kept, `rows` its place among all mail."""
 
     day: int
     last: int = 0
     kept: dict[int, MailAdd] = field(default_factory=dict)
     ids: dict[MsgId, int] = field(default_factory=dict)
+    rows: dict[int, int] = field(default_factory=dict)
     notices: dict[int, bytes] = field(default_factory=dict)
 
     def copy(self) -> _Tag:
-        return _Tag(self.day, self.last, dict(self.kept), dict(self.ids), dict(self.notices))
+        return _Tag(self.day, self.last, dict(self.kept), dict(self.ids), dict(self.rows), dict(self.notices))
 
     def drop(self, positions: list[int]) -> None:
         for position in positions:
-            del self.ids[self.kept.pop(position).msg_id]
+            del self.ids[self.kept.pop(position).msg_id], self.rows[position]
 
 
 @dataclass(slots=True)
@@ -31,10 +32,11 @@ class MemoryMail:
     """Tags with their mail."""
 
     tags: dict[Tag, _Tag] = field(default_factory=dict)
+    rows: int = 0
 
     def copy(self) -> MemoryMail:
         """The values are frozen: only containers are copied."""
-        return MemoryMail({tag: held.copy() for tag, held in self.tags.items()})
+        return MemoryMail({tag: held.copy() for tag, held in self.tags.items()}, self.rows)
 
     def apply(self, change: MailAdd | MailDrop | MailEvict) -> None:
         """Carry out one change."""
@@ -59,13 +61,24 @@ class MemoryMail:
     def _add(self, add: MailAdd) -> None:
         held = self.tags.setdefault(add.tag, _Tag(add.day))
         held.last = max(held.last, add.position)
-        if add.msg_id not in held.ids and add.position not in held.kept:
-            held.kept[add.position] = add
-            held.ids[add.msg_id] = add.position
+        row = self.rows + 1
+        if add.msg_id in held.ids:
+            row = held.rows[held.ids[add.msg_id]]
+            held.drop([held.ids[add.msg_id]])
+        self.rows = max(self.rows, row)
+        held.kept[add.position], held.rows[add.position] = add, row
+        held.ids[add.msg_id] = add.position
 
     def _drop(self, drop: MailDrop) -> None:
+        expired = [
+            (add.expiry_s, held.rows[position], held, position)
+            for held in self.tags.values()
+            for position, add in held.kept.items()
+            if add.expiry_s <= drop.unix_s
+        ]
+        for _, _, held, position in sorted(expired, key=lambda entry: entry[:2])[: drop.most]:
+            held.drop([position])
         for tag, held in list(self.tags.items()):
-            held.drop([p for p, add in held.kept.items() if add.expiry_s <= drop.unix_s])
             if held.day >= drop.before_day:
                 continue
             held.notices.clear()

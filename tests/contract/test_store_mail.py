@@ -60,18 +60,30 @@ async def test_pages_begin_where_asked_and_end_at_the_limit(store: Store) -> Non
     assert await store.mail(TAG, 1, 0) == ()
 
 
-async def test_mail_that_is_there_is_left_alone(store: Store) -> None:
+async def test_mail_of_the_same_id_takes_the_place_of_what_is_there(store: Store) -> None:
     await store.commit([mail(1), mail(2)])
-    again = mail(3, number=1, size=99)
+    again = mail(3, number=1, size=99, expiry_s=200)
     await store.commit([again, mail(4)])
-    assert await store.mail(TAG, 0, 9) == frames(mail(1), mail(2), mail(4))
-    assert (await store.load()).mail[0].next_position == 5
+    assert await store.mail(TAG, 0, 9) == frames(mail(2), again, mail(4))
+    assert (await store.load()).mail == (StoredMail(TAG, 5, 5, names(mail(2), again, mail(4))),)
+    await store.commit([MailDrop(100, 0)])
+    assert await store.mail(TAG, 0, 9) == frames(again)
 
 
 async def test_the_same_mail_twice_in_one_commit_is_kept_once(store: Store) -> None:
     await store.commit([mail(1), mail(2, number=1)])
     (stored,) = (await store.load()).mail
-    assert (stored.kept, stored.next_position) == (names(mail(1)), 3)
+    assert (stored.kept, stored.next_position) == (names(mail(2, number=1)), 3)
+
+
+async def test_mail_is_dropped_some_at_a_time_and_what_expired_first_goes_first(store: Store) -> None:
+    await store.commit([mail(1, expiry_s=9), mail(2, expiry_s=8), mail(3, expiry_s=8), mail(4, expiry_s=50)])
+    await store.commit([MailDrop(10, 0, 1)])
+    assert [position for position, _ in await store.mail(TAG, 0, 9)] == [1, 3, 4]
+    await store.commit([MailDrop(10, 6, 1)])
+    assert [position for position, _ in await store.mail(TAG, 0, 9)] == [1, 4]
+    await store.commit([MailDrop(10, 6, 9)])
+    assert [position for position, _ in await store.mail(TAG, 0, 9)] == [4]
 
 
 async def test_what_has_expired_goes_and_its_positions_are_not_given_again(store: Store) -> None:
@@ -145,9 +157,9 @@ class BothStores(RuleBasedStateMachine):
             self.next[tag] += 1
         self.both(*adds)
 
-    @rule(unix_s=st.integers(0, 9), before_day=st.integers(0, 7))
-    def drop(self, unix_s: int, before_day: int) -> None:
-        self.both(MailDrop(unix_s, before_day))
+    @rule(unix_s=st.integers(0, 9), before_day=st.integers(0, 7), most=st.sampled_from([1, 2, 500]))
+    def drop(self, unix_s: int, before_day: int, most: int) -> None:
+        self.both(MailDrop(unix_s, before_day, most))
 
     @rule(tag=st.sampled_from([TAG, OTHER_TAG]), first=st.integers(1, 9), count=st.integers(0, 5))
     def evict(self, tag: Tag, first: int, count: int) -> None:

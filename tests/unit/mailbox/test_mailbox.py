@@ -10,7 +10,7 @@ from railgun_core.base.clock import Instant
 from railgun_core.changes import MailDrop
 from railgun_core.committee.epoch import DAY_S
 from railgun_core.events import Noticed
-from railgun_core.mailbox.limits import LEAST_CHARGE_BYTES, MailboxLimits
+from railgun_core.mailbox.limits import DISK_PAGE_BYTES, EVICT_AT_ONCE, LEAST_CHARGE_BYTES, MailboxLimits
 from railgun_core.mailbox.mailbox import DISK_REST_S, EXPIRE_EVERY_S, MAX_TTL_S
 from railgun_core.wire.kinds import Refusal
 from railgun_core.wire.mail import Deposit
@@ -141,12 +141,12 @@ def test_each_envelope_is_charged_a_page_and_each_tag_has_its_share() -> None:
 
 
 def test_all_tags_together_have_the_disk_that_was_granted_and_no_more() -> None:
-    desk = Desk(small(bytes=2 * MEDIUM_FRAME))
+    desk = Desk(small(bytes=2 * DISK_PAGE_BYTES))
     member = desk.wire()
     receipts = member.leave(*(deposit(n, key=room(n), size=4_096) for n in range(1, 4)))
     assert [(r.msg_id, r.code) for r in receipts] == [(id_of(3), Refusal.FULL)]
     desk.save()
-    assert desk.mailbox.status().used_bytes == 2 * MEDIUM_FRAME
+    assert desk.mailbox.status().used_bytes == 2 * DISK_PAGE_BYTES
 
 
 def test_what_is_not_yet_durable_takes_bounded_memory() -> None:
@@ -333,3 +333,51 @@ def test_what_was_evicted_may_be_left_again_under_a_new_position() -> None:
     desk.save()
     member.all()
     assert member.collect(2) == ([1], 3)
+
+
+def test_much_is_evicted_part_by_part_so_that_others_get_to_write() -> None:
+    desk = Desk(small(bytes=10**9, burst=10**6))
+    desk.wire().leave(*(deposit(n) for n in range(1, EVICT_AT_ONCE + 11)))
+    desk.save()
+    desk.do(lambda box, now, out: box.set_limits(small(bytes=5 * LEAST_CHARGE_BYTES), now, out))
+    for left in (10, 5):
+        assert len(desk.saves) == 1
+        desk.save()
+        assert len(desk.kept()) == left
+    assert not desk.saves
+    member = desk.wire()
+    member.ask()
+    desk.read()
+    (notice,) = member.evictions()
+    assert (notice.first, notice.last, notice.count) == (1, EVICT_AT_ONCE + 5, EVICT_AT_ONCE + 5)
+    assert len(desk.disk.stored()[0].notices) == 1
+
+
+def test_much_that_expired_leaves_the_disk_part_by_part_and_the_books_at_once() -> None:
+    desk = Desk(small(bytes=10**9, burst=10**6))
+    desk.wire().leave(*(deposit(n, expiry_s=NOW_S + 60) for n in range(1, 702)))
+    desk.save()
+    desk.after(EXPIRE_EVERY_S)
+    assert (desk.mailbox.status().envelopes, len(desk.kept())) == (0, 201)
+    member = desk.wire()
+    assert member.collect() == ([], 702)
+    member.leave(deposit(701))  # known to the disk still, under another expiry
+    desk.save()
+    desk.after(1)
+    assert desk.kept() == [701]
+    member.all()
+    assert member.collect() == ([701], 703)
+
+
+def test_less_room_while_an_envelope_is_on_its_way_takes_it_out_once_it_is_there() -> None:
+    desk = Desk()
+    member = desk.wire()
+    member.leave(deposit(1))
+    desk.do(lambda box, now, out: box.set_limits(small(bytes=0), now, out))
+    assert len(desk.saves) == 1
+    desk.save()
+    assert member.codes() == [None]
+    desk.save()
+    assert desk.kept() == []
+    member.ask()
+    assert [n.first for n in member.evictions()] == [1]
