@@ -296,7 +296,8 @@ class Mailbox:
             return
         changes: list[MailEvict] = []
         count = 0
-        limit_bytes = min(self.limits.bytes, self._target_bytes)
+        granted_bytes = self.limits.bytes if self.serves else MAX_BYTES  # who stops serving keeps its word to the end
+        limit_bytes = min(granted_bytes, self._target_bytes)
         for held in self._shelf.oldest_first() if self._shelf.used_bytes > limit_bytes else ():
             needed_bytes = self._shelf.used_bytes - limit_bytes
             if needed_bytes <= 0 or count == EVICT_AT_ONCE:

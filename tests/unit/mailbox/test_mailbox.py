@@ -381,3 +381,29 @@ def test_less_room_while_an_envelope_is_on_its_way_takes_it_out_once_it_is_there
     assert desk.kept() == []
     member.ask()
     assert [n.first for n in member.evictions()] == [1]
+
+
+def test_who_stops_serving_keeps_what_it_promised_until_it_expires() -> None:
+    desk = Desk()
+    desk.wire().leave(*(deposit(n) for n in range(1, 4)))
+    desk.save()
+    desk.limits, desk.serves = small(bytes=LEAST_CHARGE_BYTES), False
+    desk.begin()
+    assert not desk.saves
+    assert desk.wire().collect() == ([1, 2, 3], 4)
+    desk.after(8 * DAY_S)
+    assert desk.kept() == []
+
+
+def test_a_look_at_a_disk_that_is_low_and_not_full_takes_nothing_out() -> None:
+    desk = Desk()
+    member = desk.wire()
+    member.leave(deposit(1))
+    desk.save()
+    member.all()
+    desk.do(lambda box, now, out: box.evict(0, now, out))
+    assert not desk.saves
+    assert [r.code for r in member.leave(deposit(2))] == [Refusal.FULL]
+    desk.after(DISK_REST_S)
+    desk.do(lambda box, now, out: box.set_limits(desk.limits, now, out))
+    assert desk.kept() == [1]
