@@ -347,6 +347,21 @@ class Village:
         house.up.rooms.submit(house.up.rooms.rooms[self.room], bodies, self.now, out)
         self.apply(house, out)
 
+    def hybrid(self, *names: str, first: bool = False, on: bool = True) -> None:
+        """These members use the central server, which is there."""
+        self.central = True
+        for name in names:
+            out: list[Effect] = []
+            self.houses[name].up.rooms.mail.central_mode(on, first, self.now, out)
+            self.apply(self.houses[name], out)
+            self.tell(self.houses[name], CentralState(on))
+
+    def central_goes(self, *, up: bool) -> None:
+        """The server dies, or is there again with all that it had."""
+        self.central = up
+        for house in self.named("member"):
+            self.tell(house, CentralState(up, "" if up else "unreachable"))
+
     def read(self, name: str) -> list[bytes]:
         """What a member has of the others, in order of arrival, as its store says."""
         messages = at_once(self.houses[name].store.messages(self.room, after=0, limit=10_000))
