@@ -117,13 +117,14 @@ class Node:
             identity, view=self.view, limits=config.mailbox or MailboxLimits(), when_saved=self._when_saved
         )
         self.relay = Relay(
-            identity.peer_id,
+            identity,
             view=self.view,
             clock=config.clock,
             committee_size=config.committee_size,
             limits=replace(config.limits, keep_links=config.mixnet.mixes),
             dial=self._dial_relay,
             other=self._other,
+            trust=self.trust,
         )
         self.rooms = Rooms(
             view=self.view,
@@ -264,7 +265,7 @@ class Node:
     def _dial_failed(self, dial: DialId, now: Instant, out: list[Effect]) -> None:
         peer_id = self._relay_dials.pop(dial, None)
         if peer_id is not None:
-            self.relay.dial_failed(peer_id, now)
+            self.relay.dial_failed(peer_id, now, out)
             self.mixnet.dial_failed(peer_id, now)
         elif not self.mixnet.client.dial_failed(dial, now, out):
             self.rooms.dial_failed(dial, now, out)
@@ -319,6 +320,7 @@ class Node:
             self._link_down(link, now, out)
         self._lookups.news()
         self._timers.set("lookup", now.mono_s)
+        self.relay.woke(now, out)
         self.rooms.woke(now, out)
 
     def _look_up(self, now: Instant, out: list[Effect]) -> None:

@@ -30,14 +30,24 @@ class Beat(enum.Enum):
 class Heartbeat:
     """The signs of life on one link. All times are monotonic seconds."""
 
-    __slots__ = ("_looked_s", "asked_s", "every_s", "heard_s", "unanswered")
+    __slots__ = ("_every_s", "_looked_s", "_slowest_s", "asked_s", "heard_s", "unanswered")
 
     def __init__(self, now_s: float, *, every_s: float = PING_EVERY_S) -> None:
-        self.every_s = every_s
+        self._every_s = self._slowest_s = every_s
         self.heard_s = now_s
         self.asked_s = now_s
         self.unanswered = 0
         self._looked_s = now_s
+
+    @property
+    def every_s(self) -> float:
+        """How long a silence is before a ping goes out; it may be changed at any time."""
+        return self._every_s
+
+    @every_s.setter
+    def every_s(self, every_s: float) -> None:
+        self._every_s = every_s
+        self._slowest_s = max(self._slowest_s, every_s)  # this look was planned at the pace of before
 
     @property
     def is_suspect(self) -> bool:
@@ -52,10 +62,10 @@ class Heartbeat:
 
     def look(self, now_s: float) -> Beat:
         """What is due now; a PING counts as sent. A ping that was never sent is never missed."""
-        if now_s - self._looked_s > self.every_s + AWAY_S:  # it was this node that was silent
+        if now_s - self._looked_s > self._slowest_s + AWAY_S:  # it was this node that was silent
             self.heard_s = max(self.heard_s, now_s - self.every_s)
             self.unanswered = 0
-        self._looked_s = now_s
+        self._looked_s, self._slowest_s = now_s, self.every_s
         if now_s - self.heard_s >= DEAD_AFTER_S:
             return Beat.DEAD
         if now_s - max(self.heard_s, self.asked_s) < self.every_s:

@@ -26,6 +26,9 @@ class Trust(Protocol):
     def token(self, relay: PeerId) -> bytes:
         """One token to spend on a session with this relay; empty when there is none to spend."""
 
+    def died(self, relay: PeerId, observers: int) -> None:
+        """A relay fell silent in a duty, by the signed word of so many observers: its standing is debited."""
+
 
 class NoTrust:
     """The answer of a network without testers and issuers."""
@@ -39,3 +42,6 @@ class NoTrust:
 
     def token(self, relay: PeerId) -> bytes:
         return b""
+
+    def died(self, relay: PeerId, observers: int) -> None:
+        """Nobody keeps standing in this network yet, so there is nothing to debit."""

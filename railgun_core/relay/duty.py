@@ -19,6 +19,7 @@ from railgun_core.events import Effect, Send
 from railgun_core.relay.sessions import MemberSession, ReplicaSession
 from railgun_core.relay.spool import Spool
 from railgun_core.wire.frames import IDS_PER_FRAME, Ack, Have, Slice
+from railgun_core.wire.heads import Chain
 
 IDS_PER_WANT = 48  # of 64 KiB each they stay below a link's queue
 
@@ -39,7 +40,9 @@ class RelayLimits:
 class Duty:
     """The state of one duty. Created by the first valid session, gone when its rotation retires."""
 
-    def __init__(self, committee: Committee, own: PeerId, rotation: Rotation, spool: Spool, now: Instant) -> None:
+    def __init__(
+        self, committee: Committee, own: PeerId, rotation: Rotation, spool: Spool, now: Instant, *, until_s: float
+    ) -> None:
         self.tag: Tag = committee.tag
         self.epoch = committee.epoch
         self.handle = handle_of(committee.tag)
@@ -48,6 +51,7 @@ class Duty:
         self.rotation = rotation
         self.spool = spool
         self.since_s = now.unix_s
+        self.until_s = until_s  # Unix time at which it retires
         self.members: dict[LinkId, MemberSession] = {}
         self.pushed: tuple[MemberSession, ...] = ()
         self.announcing = False
@@ -56,6 +60,9 @@ class Duty:
         self.frontier = 0
         self.announce_to = 0  # position that is old enough to announce at the next timer
         self.announcement_due = False
+        self.absent: frozenset[PeerId] = frozenset()  # of the roster: who cannot be reached from here
+        self.arrived_s = float("-inf")  # monotonic: when an envelope came last
+        self.chain: Chain | None = None  # over the ids in their order of arrival
         self.envelopes = 0
         self.relayed_bytes = 0
 
@@ -66,9 +73,30 @@ class Duty:
         return -1 if seat is None else seat
 
     @property
-    def fellows(self) -> tuple[PeerId, ...]:
-        """The other relays in the seats: those who should hold a copy."""
+    def roster(self) -> tuple[PeerId, ...]:
+        """Seats and standbys, this relay included."""
+        return (*self.committee.members, *(holder.peer_id for holder in self.committee.standbys))
+
+    @property
+    def others_seated(self) -> tuple[PeerId, ...]:
+        """The other relays in the seats."""
         return tuple(peer_id for peer_id in self.committee.members if peer_id != self.own)
+
+    @property
+    def fellows(self) -> tuple[PeerId, ...]:
+        """Who else should hold a copy: the other seats, and for each seat that cannot be reached the next standby."""
+        return tuple(peer_id for peer_id in (*self.committee.members, *self._stepping_in) if peer_id != self.own)
+
+    @property
+    def steps_in(self) -> bool:
+        """Whether this relay is a standby that serves for a seat which cannot be reached."""
+        return self.own in self._stepping_in
+
+    @property
+    def _stepping_in(self) -> tuple[PeerId, ...]:
+        gone = sum(1 for peer_id in self.committee.members if peer_id in self.absent)
+        standbys = (holder.peer_id for holder in self.committee.standbys)
+        return tuple(itertools.islice((p for p in standbys if p not in self.absent), gone))
 
     def open_replicas(self) -> list[ReplicaSession]:
         return [replica for replica in self.replicas.values() if replica.open]
@@ -143,7 +171,7 @@ class Duty:
         committee = self.committee
         return CommitteePut(None, self.tag, self.epoch, epoch_s, now.unix_s, committee.size, records)
 
-    def put(self, until_s: float) -> DutyPut:
+    def put(self) -> DutyPut:
         """The row for the store."""
         return DutyPut(
             tag=self.tag,
@@ -152,7 +180,7 @@ class Duty:
             committee_size=len(self.committee.seats),
             state=self.rotation.state.value,
             since_s=self.since_s,
-            until_s=until_s,
+            until_s=self.until_s,
             members=len(self.members),
             envelopes=self.envelopes,
             relayed_bytes=self.relayed_bytes,

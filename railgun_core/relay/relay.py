@@ -8,20 +8,21 @@ sessions with it: the envelopes stay until the duty ends.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 
 from railgun_core.base.clock import Instant
 from railgun_core.base.ids import LinkId, MsgId, PeerId, PublicKey, Tag, TagHandle, peer_id_of
+from railgun_core.base.keys import Identity
 from railgun_core.base.ratelimit import TokenBucket
 from railgun_core.base.timers import Timers
 from railgun_core.changes import CommitteePut, ReplayAdd, ReplayDrop
 from railgun_core.committee.epoch import EpochClock
 from railgun_core.committee.rotation import Rotation
 from railgun_core.committee.selection import Committee
+from railgun_core.committee.trust import Trust
 from railgun_core.committee.view import RelayView
 from railgun_core.events import Effect, Hangup, SaveSoon, Send
-from railgun_core.relay.duty import IDS_PER_WANT, Duty, RelayLimits
-from railgun_core.relay.fellows import Fellows
+from railgun_core.relay.duty import Duty, RelayLimits
+from railgun_core.relay.fellowship import BUSY_FOR_S, SEEK_EVERY_S, Fellowship, LinkState, Session
 from railgun_core.relay.forward import from_member, from_post, from_replica
 from railgun_core.relay.opening import refusal_of
 from railgun_core.relay.posts import Answer, Posts, refusal_of_post
@@ -48,23 +49,13 @@ from railgun_core.wire.frames import (
     Want,
     decode_control,
 )
+from railgun_core.wire.heads import Chain
 from railgun_core.wire.kinds import FrameType, Refusal
-from railgun_core.wire.mail import Collect, Deposit
+from railgun_core.wire.mail import Collect, Deposit, Obituary
 from railgun_core.wire.posts import Post, PostAnswer, PostStatus
 
-Session = MemberSession | ReplicaSession
 SAVE_IDS_AFTER_S = 1.0
-SEEK_FELLOWS_EVERY_S = 2.0
-PING_FELLOWS_EVERY_S = 20.0  # a third of the idle limit of links
 MAX_MISSING = 1_000_000  # ids that a fellow has and this relay lacks; a spool holds fewer
-
-
-@dataclass(slots=True)
-class _LinkState:
-    remote_key: PublicKey
-    binding: bytes
-    inbound: bool
-    sessions: dict[TagHandle, tuple[Duty, Session]] = field(default_factory=dict)
 
 
 class Relay:
@@ -73,7 +64,7 @@ class Relay:
 
     def __init__(
         self,
-        own: PeerId,
+        identity: Identity,
         *,
         view: RelayView,
         clock: EpochClock,
@@ -81,15 +72,14 @@ class Relay:
         limits: RelayLimits,
         dial: Callable[[PeerId, list[Effect]], object],
         other: Callable[[LinkId, Packet | Cell | Deposit | Collect, Instant, list[Effect]], None],
+        trust: Trust,
     ) -> None:
-        self._own = own
+        self._identity, self._own = identity, identity.peer_id
         self._view = view
         self._clock = clock
         self._size = committee_size
-        self._dial = dial
         self._other = other
-        self._links: dict[LinkId, _LinkState] = {}
-        self._fellows = Fellows(own)
+        self._links: dict[LinkId, LinkState] = {}
         self._remembered: dict[Tag, list[MsgId]] = {}
         self.limits = limits
         self.duties: dict[TagHandle, Duty] = {}
@@ -98,6 +88,15 @@ class Relay:
         self._held_bytes = 0  # in the spools of all duties
         self._posts = Posts(rate_per_s=limits.rate_per_s, burst=limits.burst)
         self.timers: Timers[tuple[str, TagHandle]] = Timers()
+        self._fellowship = Fellowship(
+            identity,
+            view=view,
+            links=self._links,
+            duties=self.duties,
+            timers=self.timers,
+            dial=dial,
+            trust=trust,
+        )
 
     def restore(self, replay: Iterable[ReplayAdd]) -> None:
         """Take back the replay windows of before a restart."""
@@ -117,33 +116,30 @@ class Relay:
         self, link: LinkId, remote_key: PublicKey, binding: bytes, now: Instant, out: list[Effect], *, inbound: bool
     ) -> None:
         """A link is open: an inbound one, or one that this relay dialled to a fellow."""
-        self._links[link] = _LinkState(remote_key, binding, inbound)
+        self._links[link] = LinkState(remote_key, binding, inbound)
         if not inbound:
-            self._meet(link, peer_id_of(remote_key), out)
+            self._fellowship.meet(link, peer_id_of(remote_key), now, out)
             for duty in self.duties.values():
-                self._seek_fellows(duty, now, out)
+                self._fellowship.seek(duty, now, out)
 
     def link_down(self, link: LinkId, now: Instant) -> None:
         """A link is gone with all its sessions."""
         state = self._links.pop(link, None)
-        self._fellows.link_down(link, now.mono_s)
         for duty, session in state.sessions.values() if state else ():
             self._forget(duty, session)
-            if isinstance(session, ReplicaSession):
-                self.timers.set_earlier(("fellows", duty.handle), now.mono_s + 0.5)
+        self._fellowship.link_down(link, now)
 
-    def dial_failed(self, peer_id: PeerId, now: Instant) -> None:
+    def dial_failed(self, peer_id: PeerId, now: Instant, out: list[Effect]) -> None:
         """A fellow relay cannot be reached; it is tried again while a duty needs it."""
-        retry_s = self._fellows.dial_failed(peer_id, now.mono_s)
-        for duty in self.duties.values():
-            if peer_id in duty.fellows:
-                self.timers.set_earlier(("fellows", duty.handle), retry_s)
+        self._fellowship.dial_failed(peer_id, now, out)
 
-    def _meet(self, link: LinkId, peer_id: PeerId, out: list[Effect]) -> None:
-        state = self._links[link]
-        spare = self._fellows.link_up(peer_id, link, dialled_by_me=not state.inbound)
-        if spare is not None:
-            out.append(Hangup(spare))
+    def woke(self, now: Instant, out: list[Effect]) -> None:
+        """Every link was let go after a sleep or a move: fellows are dialled at once."""
+        self._fellowship.woke(now, out)
+
+    def cut_off(self, now: Instant) -> bool:
+        """Whether it is this relay that lost its network, because most fellows fell silent at once."""
+        return self._fellowship.cut_off(now)
 
     def _forget(self, duty: Duty, session: Session) -> None:
         if isinstance(session, MemberSession):
@@ -160,6 +156,7 @@ class Relay:
         state = self._links.get(link)
         if state is None:
             return
+        self._fellowship.heard(link, now, out)
         data, bounds, index = batch.data, batch.bounds, 0
         touched: dict[TagHandle, tuple[Duty, Session]] = {}
         while index < len(bounds) - 1:
@@ -191,11 +188,14 @@ class Relay:
             out += duty.acks((session,))
         else:
             out.append(Send(session.link, (Got(duty.handle, session.received).encode(),)))
-            self._ask_missing(duty, session, out)
+            self._fellowship.ask_missing(duty, session, out)
         self._note_arrivals(duty, now)
 
     def _note_arrivals(self, duty: Duty, now: Instant) -> None:
         self._plan_announcement(duty, now)
+        if now.mono_s - duty.arrived_s >= BUSY_FOR_S:
+            self._fellowship.stir(now)
+        duty.arrived_s = now.mono_s
         self.timers.set_earlier(("ids", duty.handle), now.mono_s + SAVE_IDS_AFTER_S)
 
     def _advance(self, duty: Duty, now: Instant, out: list[Effect]) -> None:
@@ -204,7 +204,7 @@ class Relay:
             out += duty.acks(duty.waiting_sessions())
             self._posts.settle(duty, now, out)
 
-    def _control(self, state: _LinkState, link: LinkId, frame: ControlFrame, now: Instant, out: list[Effect]) -> None:
+    def _control(self, state: LinkState, link: LinkId, frame: ControlFrame, now: Instant, out: list[Effect]) -> None:
         if isinstance(frame, Open):
             self._open(state, link, frame, now, out)
             return
@@ -213,6 +213,9 @@ class Relay:
             return
         if isinstance(frame, Ping):
             out.append(Send(link, (Pong(frame.nonce).encode(),)))
+            return
+        if isinstance(frame, Obituary):
+            self._fellowship.obituary(link, frame, now, out)
             return
         handle = getattr(frame, "handle", None)
         found = state.sessions.get(handle) if handle is not None else None
@@ -230,16 +233,16 @@ class Relay:
                 del state.sessions[duty.handle]
                 self._forget(duty, session)
             case Opened() if isinstance(session, ReplicaSession):
-                self._replica_open(duty, session, out)
+                self._fellowship.opened(duty, session, out)
             case Have() if isinstance(session, ReplicaSession):
                 held = duty.spool.frames
                 room = max(0, MAX_MISSING - len(session.missing))
                 session.missing.extend([i for i in frame.ids if i not in held and i not in session.asked][:room])
-                self._ask_missing(duty, session, out)
+                self._fellowship.ask_missing(duty, session, out)
             case Refused() | Misdirected() if isinstance(session, ReplicaSession):
                 del state.sessions[duty.handle]
                 self._forget(duty, session)
-                self.timers.set_earlier(("fellows", duty.handle), now.mono_s + SEEK_FELLOWS_EVERY_S)
+                self.timers.set_earlier(("fellows", duty.handle), now.mono_s + SEEK_EVERY_S)
             case _:
                 pass
 
@@ -278,7 +281,7 @@ class Relay:
 
     # ------------------------------------------------------------ sessions
 
-    def _open(self, state: _LinkState, link: LinkId, frame: Open, now: Instant, out: list[Effect]) -> None:
+    def _open(self, state: LinkState, link: LinkId, frame: Open, now: Instant, out: list[Effect]) -> None:
         handle = TagHandle(frame.tag[:8])
         committee = self._view.committee(frame.tag, frame.epoch, size=self._size, clock=self._clock)
         known = self.duties.get(handle)
@@ -297,15 +300,15 @@ class Relay:
         duty = known or self._begin(committee, now, out)
         if frame.role is Role.RELAY:
             peer_id = peer_id_of(state.remote_key)
-            self._meet(link, peer_id, out)
-            session = self._replica(duty, link, peer_id)
+            self._fellowship.meet(link, peer_id, now, out)
+            session = self._fellowship.replica(duty, link, peer_id)
             out.append(Send(link, (self._opened(duty),)))
-            self._replica_open(duty, session, out)
+            self._fellowship.opened(duty, session, out)
         else:
             self._open_member(duty, state, link, frame.slice, now, out)
 
     def _open_member(
-        self, duty: Duty, state: _LinkState, link: LinkId, slice_: Slice, now: Instant, out: list[Effect]
+        self, duty: Duty, state: LinkState, link: LinkId, slice_: Slice, now: Instant, out: list[Effect]
     ) -> None:
         session = duty.members.get(link)
         if session is None and len(duty.members) >= self.limits.members_per_duty:
@@ -327,71 +330,22 @@ class Relay:
     def _begin(self, committee: Committee, now: Instant, out: list[Effect]) -> Duty:
         remembered = self._remembered.pop(committee.tag, ())
         spool = Spool(max_bytes=self.limits.spool_bytes, remembered=remembered)
-        duty = Duty(committee, self._own, Rotation(committee.epoch, self._clock), spool, now)
+        until_s = self._clock.retire_s(committee.epoch)
+        duty = Duty(committee, self._own, Rotation(committee.epoch, self._clock), spool, now, until_s=until_s)
+        record = self._view.get(self._own)
+        if record is not None:
+            duty.chain = Chain(duty.tag, duty.epoch, record.not_before_s)
         self.duties[duty.handle] = duty
         duty.rotation.advance(now.unix_s)
         self._plan_turn(duty, now)
-        self.timers.set(("ping", duty.handle), now.mono_s + PING_FELLOWS_EVERY_S)
-        out.append(SaveSoon((self._evidence(duty, now), duty.put(self._clock.retire_s(duty.epoch)))))
-        self._seek_fellows(duty, now, out)
+        out.append(SaveSoon((self._evidence(duty, now), duty.put())))
+        self._fellowship.seek(duty, now, out)
         return duty
 
     def _evidence(self, duty: Duty, now: Instant) -> CommitteePut:
         return duty.evidence(self._view.evidence(duty.committee), epoch_s=self._clock.epoch_s, now=now)
 
-    # ------------------------------------------------------------ fellow relays
-
-    def _seek_fellows(self, duty: Duty, now: Instant, out: list[Effect]) -> None:
-        """Open a session with every seat that has none; dial where there is no link yet."""
-        for peer_id in duty.fellows:
-            if peer_id in duty.replicas:
-                continue
-            link = self._fellows.link(peer_id)
-            if link is not None and link in self._links:
-                self._replica(duty, link, peer_id)
-                ask = Open(duty.tag, duty.epoch, Role.RELAY, Slice.QUIET, b"")
-                out.append(Send(link, (ask.encode(),)))
-            elif self._view.get(peer_id) is not None and self._fellows.dial(peer_id, now.mono_s):
-                self._dial(peer_id, out)
-        if len(duty.replicas) < len(duty.fellows):
-            self.timers.set_earlier(("fellows", duty.handle), now.mono_s + SEEK_FELLOWS_EVERY_S)
-
-    def _replica(self, duty: Duty, link: LinkId, peer_id: PeerId) -> ReplicaSession:
-        session = duty.replicas.get(peer_id)
-        if session is None or session.link != link:
-            session = duty.replicas[peer_id] = ReplicaSession(link, peer_id)
-            self._links[link].sessions[duty.handle] = (duty, session)
-        return session
-
-    def _replica_open(self, duty: Duty, session: ReplicaSession, out: list[Effect]) -> None:
-        """Both sides agree: send what no majority has yet, and ask what the other one holds."""
-        if session.open:
-            return
-        session.open = True
-        frames = duty.unconfirmed_frames()
-        session.sent += len(frames)
-        session.marks.append((session.sent, len(duty.published)))
-        if not frames:
-            session.confirm(session.sent)
-        out.append(Send(session.link, (*frames, Pull(duty.handle, 0).encode())))
-
-    def _ping_fellows(self, duty: Duty, now: Instant, out: list[Effect]) -> None:
-        """Keep quiet links to fellow relays from being taken for dead; the side that dialled asks."""
-        for replica in duty.open_replicas():
-            if not self._links[replica.link].inbound:
-                out.append(Send(replica.link, (Ping(0).encode(),)))
-        self.timers.set(("ping", duty.handle), now.mono_s + PING_FELLOWS_EVERY_S)
-
-    def _ask_missing(self, duty: Duty, session: ReplicaSession, out: list[Effect]) -> None:
-        held = duty.spool.frames
-        session.asked = {msg_id for msg_id in session.asked if msg_id not in held}
-        if session.asked or not session.missing:
-            return
-        ids = [session.missing.popleft() for _ in range(min(IDS_PER_WANT, len(session.missing)))]
-        wanted = tuple(msg_id for msg_id in ids if msg_id not in held)
-        session.asked = set(wanted)
-        if wanted:
-            out.append(Send(session.link, (Want(duty.handle, wanted).encode(),)))
+    # ------------------------------------------------------------ what was carried
 
     def _got(self, duty: Duty, session: Session, count: int, now: Instant, out: list[Effect]) -> None:
         if isinstance(session, MemberSession):
@@ -417,17 +371,17 @@ class Relay:
         """Do what is due."""
         for what, handle in self.timers.pop_due(now.mono_s):
             duty = self.duties.get(handle)
+            if what == "look":
+                self._fellowship.look(now, out)
             if duty is None:
                 continue
             match what:
                 case "announce":
                     self._announce(duty, now, out)
                 case "fellows":
-                    self._seek_fellows(duty, now, out)
+                    self._fellowship.seek(duty, now, out)
                 case "ids":
                     self._save_ids(duty, out)
-                case "ping":
-                    self._ping_fellows(duty, now, out)
                 case _:
                     self._turn(duty, now, out)
 
@@ -439,7 +393,7 @@ class Relay:
                 continue
             duty.committee = committee
             out.append(SaveSoon((self._evidence(duty, now),)))
-            self._seek_fellows(duty, now, out)
+            self._fellowship.seek(duty, now, out)
 
     def targets(self) -> list[tuple[Tag, int]]:
         """The tags and epochs of live duties: whose committees should be looked up."""
@@ -458,9 +412,16 @@ class Relay:
         self._plan_announcement(duty, now)
 
     def _save_ids(self, duty: Duty, out: list[Effect]) -> None:
+        """What came in the last second: saved for the replay window, and signed for the members."""
         ids = duty.spool.unsaved_ids()
-        if ids:
-            out.append(SaveSoon((ReplayAdd(duty.tag, duty.epoch, ids),)))
+        if not ids:
+            return
+        out.append(SaveSoon((ReplayAdd(duty.tag, duty.epoch, b"".join(ids)),)))
+        if duty.chain is not None:
+            duty.chain.add(ids)
+            head = duty.chain.sign(self._identity)
+            listening = [s for s in duty.members.values() if s.slice is not Slice.QUIET]
+            out += [Send(session.link, (head.encode(),)) for session in listening if head is not None]
 
     def _plan_turn(self, duty: Duty, now: Instant) -> None:
         turn_s = duty.rotation.next_turn_s()
@@ -472,7 +433,7 @@ class Relay:
         self.rotations += entered.count(DutyState.OVERLAP)
         self._plan_turn(duty, now)
         if entered:
-            out.append(SaveSoon((duty.put(self._clock.retire_s(duty.epoch)),)))
+            out.append(SaveSoon((duty.put(),)))
         if duty.rotation.state is DutyState.RETIRED:
             self._retire(duty, out)
 
@@ -490,5 +451,4 @@ class Relay:
         out.append(SaveSoon((ReplayDrop(duty.epoch),)))
         if self.limits.keep_links:
             return
-        needed = {peer_id for other in self.duties.values() for peer_id in other.fellows}
-        out += [Hangup(link) for link in self._fellows.idle(needed)]
+        out += [Hangup(link) for link in self._fellowship.idle()]

@@ -50,8 +50,8 @@ class Spool:
         found = self.frames.get(msg_id)
         return None if found is None else found[0][found[1] : found[2]]
 
-    def unsaved_ids(self) -> bytes:
-        """The ids that arrived since the last call, joined, for the store."""
-        ids = b"".join(self.order[self._unsaved :])
+    def unsaved_ids(self) -> list[MsgId]:
+        """The ids that arrived since the last call, for the store."""
+        ids = self.order[self._unsaved :]
         self._unsaved = len(self.order)
         return ids

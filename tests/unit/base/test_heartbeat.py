@@ -50,6 +50,17 @@ def test_a_node_that_slept_suspects_nobody_for_it() -> None:
     assert beat.look(3_601.5) is Beat.PING
 
 
+def test_a_faster_pace_is_no_absence_of_this_node() -> None:
+    beat = Heartbeat(0.0, every_s=5.0)
+    assert beat.look(5.0) is Beat.PING
+    beat.every_s = 1.0
+    assert beat.look(10.0) is Beat.PING, "the look was planned for then"
+    assert beat.unanswered == 1
+    beat.every_s = 1.0
+    assert beat.look(14.0) is Beat.PING, "this one was not: three seconds late"
+    assert beat.unanswered == 0
+
+
 @given(st.lists(st.tuples(st.floats(0.01, 2.5), st.booleans()), max_size=80))
 def test_who_answers_within_a_second_is_never_a_suspect(steps: list[tuple[float, bool]]) -> None:
     beat, now_s = Heartbeat(0.0), 0.0

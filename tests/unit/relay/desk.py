@@ -10,6 +10,7 @@ from railgun_core.base.keys import Identity
 from railgun_core.changes import ReplayAdd
 from railgun_core.committee.epoch import make_clock
 from railgun_core.committee.selection import Committee
+from railgun_core.committee.trust import NoTrust
 from railgun_core.committee.view import RelayView
 from railgun_core.events import Effect, Hangup, SaveSoon, Send
 from railgun_core.relay.duty import Duty, RelayLimits
@@ -86,6 +87,16 @@ def id_of(number: int) -> MsgId:
     return MsgId(number.to_bytes(16, "big"))
 
 
+class Ledger(NoTrust):
+    """Trust that remembers who was reported dead."""
+
+    def __init__(self) -> None:
+        self.dead: list[tuple[PeerId, int]] = []
+
+    def died(self, relay: PeerId, observers: int) -> None:
+        self.dead.append((relay, observers))
+
+
 @dataclass
 class Desk:
     """A relay and what it has asked for."""
@@ -97,17 +108,19 @@ class Desk:
     out: list[Effect] = field(default_factory=list)
     dialled: list[PeerId] = field(default_factory=list)
     others: list[object] = field(default_factory=list)
+    trust: Ledger = field(default_factory=lambda: Ledger())
     links: int = 0
 
     def __post_init__(self) -> None:
         self.relay = Relay(
-            self.own.peer_id,
+            self.own,
             view=self.view,
             clock=CLOCK,
             committee_size=SIZE,
             limits=self.limits,
             dial=lambda peer_id, out: self.dialled.append(peer_id),
             other=lambda link, frame, now, out: self.others.append(frame),
+            trust=self.trust,
         )
 
     def after(self, seconds: float) -> None:
@@ -130,6 +143,12 @@ class Desk:
         wire = self.wire(Identity(b"m" * 28 + (self.links + 1).to_bytes(4, "big")).public_key)
         wire.say(wire.opening(keys, slice_=slice_))
         wire.heard()
+        return wire
+
+    def relay_of(self, peer_id: PeerId, keys: EpochKeys = KEYS) -> Wire:
+        """Any relay of the roster that asked for a session."""
+        wire = self.wire(identity_of(peer_id).public_key)
+        wire.say(Open(keys.tag, keys.epoch, Role.RELAY, Slice.QUIET, b"").encode())
         return wire
 
     def fellow(self, number: int, keys: EpochKeys = KEYS) -> Wire:

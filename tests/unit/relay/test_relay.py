@@ -186,7 +186,7 @@ def test_a_fellow_that_is_lost_is_sought_again() -> None:
     desk = Desk()
     desk.member()
     wire = desk.fellow(0)
-    desk.relay.dial_failed(FELLOWS[0].peer_id, desk.now)
+    desk.relay.dial_failed(FELLOWS[0].peer_id, desk.now, desk.out)
     wire.drop()
     desk.dialled.clear()
     desk.after(3.0)
