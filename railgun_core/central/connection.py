@@ -32,6 +32,7 @@ TELEMETRY_AGE_S = 31 * 86_400
 TELEMETRY_BYTES = 4_096
 CONNECT_WITHIN_S = 3.0
 ANSWER_WITHIN_S = 3.0
+FIRST_TRIES_S = (1.0, 1.0)  # while a cluster elects, questions are lost and not answered late
 CLOSE_WITHIN_S = 1.0
 PING_EVERY_S = 10  # the third unanswered one ends a connection; a keep that times out asks at once
 UNSENT_BYTES = 8 * 1024 * 1024
@@ -136,7 +137,7 @@ class Connection:
         assert config.name is not None
         try:
             try:
-                return await self.js.stream_info(config.name)
+                return await self._info(config.name)
             except js_errors.NotFoundError:
                 pass
             try:
@@ -147,6 +148,14 @@ class Connection:
                 return await self.js.stream_info(config.name)
         except Exception as error:
             raise CentralFailure(code=code_of(error, api_call=True)) from None
+
+    async def _info(self, name: str) -> api.StreamInfo:
+        for within_s in FIRST_TRIES_S:
+            with contextlib.suppress(errors.TimeoutError):
+                return await self.nats.jetstream(timeout=within_s).stream_info(name)
+            if self.ended.is_set():
+                break
+        return await self.js.stream_info(name)
 
 
 async def open_connection(server: HostPort, *, replicas: int) -> Connection:
@@ -184,7 +193,10 @@ async def open_connection(server: HostPort, *, replicas: int) -> Connection:
             raise CentralFailure(code=Why.UNREACHABLE)
         await connection.ensure_stream()
     except BaseException as error:
+        forbidden = connection.ended.is_set() and connection.code == Why.REFUSED
         await connection.close()
+        if forbidden and isinstance(error, Exception):  # the answer to that came apart from the question
+            raise CentralFailure(code=Why.REFUSED) from None
         if isinstance(error, CentralFailure) or not isinstance(error, Exception):
             raise
         cause = causes[-1] if isinstance(error, errors.NoServersError) and causes else error

@@ -34,7 +34,7 @@ AT_ONCE = 8  # tags that are caught up with at the same time
 LINGER_S = 2.0  # how long a consumer waits for more after the last nudge
 FETCH_WITHIN_S = 5.0
 AGAIN_S = 1.0
-CONSUMER_LIVES_S = 10.0  # unused, at the server
+CONSUMER_LIVES_S = 5.0  # unused, at the server
 NUDGES_KEPT = 64
 MAX_POSITION = 2**63 - 1
 

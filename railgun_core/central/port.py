@@ -38,7 +38,6 @@ class Why(enum.StrEnum):
 
     NONE = ""
     OFF = "off"  # not hybrid mode, or stopped
-    NOT_CONFIGURED = "not-configured"
     CONNECTING = "connecting"
     UNREACHABLE = "unreachable"
     REFUSED = "refused"  # it wants a login or a certificate we do not have, or forbids what we need

@@ -26,56 +26,44 @@ class Central:
     def __init__(self, config: Config, tell: Callable[[Event], None]) -> None:
         self._tell = tell
         self._first = config.central_first
-        self._state = CentralState(False, Why.OFF if config.central else Why.NOT_CONFIGURED)
+        self._state = CentralState(False, Why.OFF)
         self._kept = self._brought = 0
-        self._client = (
-            CentralClient(
-                config.central,
-                replicas=config.central_replicas,
-                on_state=self._on_state,
-                on_kept=self._on_kept,
-                on_brought=self._on_brought,
-            )
-            if config.central
-            else None
+        self._client = CentralClient(
+            config.central,
+            replicas=config.central_replicas,
+            on_state=self._on_state,
+            on_kept=self._on_kept,
+            on_brought=self._on_brought,
         )
 
     async def start(self) -> None:
         """Begin to connect; returns at once. Idempotent."""
-        if self._client is not None:
-            await self._client.start()
-        else:
-            self._tell(self._state)
+        await self._client.start()
 
     async def stop(self) -> None:
         """End everything; open keeps are answered. Idempotent, bounded."""
-        if self._client is not None:
-            await self._client.stop()
+        await self._client.stop()
 
     def apply(self, effect: CentralKeep | CentralFollow) -> None:
         """Do what the node asks; the answers come later, never from inside this call."""
         match effect:
-            case CentralKeep() if self._client is None:
-                kept = CentralKept(effect.ticket, Why.NOT_CONFIGURED)
-                asyncio.get_running_loop().call_soon(self._tell, kept)
-            case CentralKeep() if self._client is not None:
+            case CentralKeep():
                 self._client.keep(effect.ticket, effect.tag, effect.frame)
-            case CentralFollow() if self._client is not None:
+            case CentralFollow():
                 self._client.follow(effect.tags)
 
     def woke(self) -> None:
         """This machine slept, or its address changed: connect anew."""
-        if self._client is not None:
-            self._client.woke()
+        self._client.woke()
 
     async def share(self, text: bytes) -> bool:
         """Give the server one line of telemetry; whether it has it. Bounded."""
-        return self._client is not None and await self._client.tell(text)
+        return await self._client.tell(text)
 
     def status(self) -> CentralStatus:
         """As people see it."""
         return CentralStatus(
-            configured=self._client is not None,
+            configured=True,
             up=self._state.up,
             first=self._first,
             why=str(self._state.code),

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from random import Random
 from typing import Protocol
 
 from railgun_core.base.ids import MsgId, Tag, handle_of
 from railgun_core.central.memory import MemoryCentral, MemoryServer
 from railgun_core.central.port import CentralPort
+from railgun_core.config import HostPort
 from railgun_core.wire.frames import envelope_frame
 from tests.contract.nats_world import NatsServer
 
@@ -147,3 +150,49 @@ class MemoryWorld:
 
     async def lose_store(self) -> None:
         self.server.lose_store()
+
+
+class InOrder(Random):
+    """Leaves the servers in the order in which they are given."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self._numbers = itertools.count()
+
+    def random(self) -> float:
+        return float(next(self._numbers))
+
+    def uniform(self, a: float, b: float) -> float:
+        return (a + b) / 2
+
+
+@asynccontextmanager
+async def client_of(*places: HostPort, replicas: int = 1) -> AsyncIterator[Listener]:
+    """A started client of these real servers, tried in this order."""
+    from railgun_core.central.client import CentralClient
+
+    listener = Listener()
+    listener.client = CentralClient(
+        places,
+        replicas=replicas,
+        on_state=listener.on_state,
+        on_kept=listener.on_kept,
+        on_brought=listener.on_brought,
+        rng=InOrder(),
+    )
+    await listener.client.start()
+    try:
+        yield listener
+    finally:
+        await listener.client.stop()
+
+
+async def eventually(asked: Callable[[], bool | Awaitable[bool]], within_s: float = 15.0) -> None:
+    """Until the answer is yes; for what nobody tells by itself."""
+    until_s = time.monotonic() + within_s
+    while True:
+        answer = asked()
+        if answer if isinstance(answer, bool) else await answer:
+            return
+        assert time.monotonic() < until_s, f"not within {within_s} s"
+        await asyncio.sleep(0.05)
