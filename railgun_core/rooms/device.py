@@ -37,6 +37,7 @@ def renew(room: Room, context: RoomContext, now: Instant) -> tuple[Change, ...]:
     room.put = replace(room.put, member_seed=ring.me.seed)
     room.enter_with(ring)
     room.outbox.begin_again(first)
+    room.mail.begin_again()
     room.farewells, room.former_key = FAREWELLS, former_seed
     ids = SecretPut(room.id, _IDS, b"".join(sorted(room.former_ids)))
     return (room.put, *gone, ring.account_put(room.id), SecretPut(room.id, _NAME, former_seed), ids)

@@ -125,6 +125,12 @@ class RoomMail:
             self.own[seq] = Kept(keeper, day)
             self.dirty = True
 
+    def begin_again(self) -> None:
+        """This person is another member from now on: what was left was the former one's."""
+        self.own.clear()
+        self.letters.clear()
+        self.dirty = True
+
     def confirmed(self, first_open: int) -> None:
         """Everybody has what lies before an item."""
         if self.own and min(self.own) < first_open:

@@ -269,7 +269,8 @@ class MailDesk:
             return
         mail.no_way_s = None if room.has_way else now.mono_s if mail.no_way_s is None else mail.no_way_s
         mail.forget_before(day_of(now.unix_s) - MAIL_TTL_DAYS)
-        mail.confirmed(room.outbox.first_open)
+        if mail.own:
+            mail.confirmed(room.outbox.first_open)
         today = self._today(room, now)
         for box in self.links.overdue(room.id, now, out):
             self.links.fail(box, now, out)

@@ -8,6 +8,7 @@ comes back opens it although its sender is gone. Each item is left once; what a 
 from __future__ import annotations
 
 import hashlib
+import heapq
 from collections.abc import Iterable
 
 from railgun_core.base.clock import Instant
@@ -24,7 +25,7 @@ from railgun_core.rooms.mail import (
     UNSTORED_AFTER_S,
     expiry_s,
 )
-from railgun_core.rooms.mail_parcels import Parcel, Spool
+from railgun_core.rooms.mail_parcels import WINDOW, Parcel, Spool
 from railgun_core.rooms.room import Room, RoomContext
 from railgun_core.wire.envelope import SizeClass, seal
 from railgun_core.wire.mail import sign_deposit
@@ -56,26 +57,31 @@ def stranded(room: Room, now: Instant, *, at_once: bool = False) -> list[int]:
     return sorted(found)
 
 
-def unconfirmed(room: Room, now: Instant) -> list[int]:
-    """Own items that are stored, and that somebody who is waited for has not confirmed for a while: oldest first."""
+def unconfirmed(room: Room, now: Instant, most: int) -> list[int]:
+    """Own items that are stored, and that somebody who is waited for has not confirmed for a while: the oldest."""
     if not room.awaited(now.unix_s):
         return []
     since_s, own = room.mail.since_s, room.mail.own
-    return sorted(
-        seq
-        for seq, (_, stored_s) in room.outbox.stored.items()
-        if seq not in own and now.mono_s - max(stored_s, since_s) >= UNCONFIRMED_AFTER_S
+    return heapq.nsmallest(
+        most,
+        (
+            seq
+            for seq, (_, stored_s) in room.outbox.stored.items()
+            if seq not in own and now.mono_s - max(stored_s, since_s) >= UNCONFIRMED_AFTER_S
+        ),
     )
 
 
 def next_s(room: Room, now: Instant) -> float | None:
     """When an item that is on its way now may have to be left for others; None when none is."""
-    times = [tried_s + GONE_AFTER_S for tried_s in room.outbox.tried_s.values()]
-    if room.outbox.queued or room.outbox.placed or room.outbox.backlog:
+    outbox, own, since_s = room.outbox, room.mail.own, room.mail.since_s
+    times = [
+        at_s + GONE_AFTER_S for seq, at_s in outbox.tried_s.items() if seq in outbox.placed or seq in outbox.queued
+    ]
+    if outbox.queued or outbox.placed or outbox.backlog:
         times.append((room.mail.no_way_s or now.mono_s) + GONE_AFTER_S)
-    own, since_s = room.mail.own, room.mail.since_s
-    if room.others:
-        times += [max(s, since_s) + UNCONFIRMED_AFTER_S for q, (_, s) in room.outbox.stored.items() if q not in own]
+    if room.awaited(now.unix_s):
+        times += [max(s, since_s) + UNCONFIRMED_AFTER_S for q, (_, s) in outbox.stored.items() if q not in own]
     return min(times, default=None)
 
 
@@ -99,7 +105,9 @@ def pack(
     wanted = [seq for seq in stranded(room, now, at_once=central_first) if not spool.holds(seq)]
     pack_items(room, context, spool, [here[seq] for seq in wanted[: spool.free]], now, out, central_first=central_first)
     if not wanted:
-        _fetch(room, [seq for seq in unconfirmed(room, now) if not spool.holds(seq)][: spool.free], out)
+        _fetch(
+            room, [seq for seq in unconfirmed(room, now, WINDOW + FETCH_AT_ONCE) if not spool.holds(seq)], spool, out
+        )
 
 
 def pack_items(
@@ -130,7 +138,7 @@ def pack_items(
 
 def still_wanted(room: Room, spool: Spool, items: Iterable[Item], now: Instant) -> list[Item]:
     """Of the items that were read back, those that are still to be left for others."""
-    wanted = set(unconfirmed(room, now))
+    wanted = set(unconfirmed(room, now, WINDOW + FETCH_AT_ONCE))
     return [item for item in items if item.seq in wanted and not spool.holds(item.seq)]
 
 
@@ -150,12 +158,12 @@ def _in_hand(room: Room) -> dict[int, Item]:
     }
 
 
-def _fetch(room: Room, seqs: list[int], out: list[Effect]) -> None:
+def _fetch(room: Room, seqs: list[int], spool: Spool, out: list[Effect]) -> None:
     """Read items back, a run of them at a time, unless something is being read."""
-    if not seqs or room.outbox.fetching:
+    if not seqs or spool.free <= 0 or room.outbox.fetching:
         return
     last = seqs[0]
-    for seq in seqs[1:FETCH_AT_ONCE]:
+    for seq in seqs[1 : min(FETCH_AT_ONCE, spool.free)]:
         if seq != last + 1:
             break
         last = seq

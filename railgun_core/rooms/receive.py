@@ -18,6 +18,7 @@ from railgun_core.rooms import keying, opening, removal
 from railgun_core.rooms.content import Content, Heads, Letters, Piece, SentItem, Sync, decode_content
 from railgun_core.rooms.inbox import Inbox
 from railgun_core.rooms.lane import Lane
+from railgun_core.rooms.mail import MailLane
 from railgun_core.rooms.room import Room, RoomContext
 from railgun_core.rooms.session import RelaySession
 from railgun_core.rooms.sync import inbox_of, plan_sync, received_sync
@@ -123,7 +124,8 @@ def _take(
         lane.seen.add(msg_id)
     if isinstance(decoded, SentItem):
         unopened = room.ring.unopened
-        if not room.ignores(decoded.sender, lane) and not _item(room, context, decoded, ready, now, out):
+        timely = not isinstance(lane, MailLane)
+        if not room.ignores(decoded.sender, lane) and not _item(room, context, decoded, ready, now, out, timely=timely):
             lane.seen.discard(msg_id)
             return Taken.UNOPENED if room.ring.unopened > unopened else Taken.DROPPED
     elif isinstance(decoded, Sync):
@@ -245,8 +247,17 @@ def _names(room: Room, lane: Lane, inbox: Inbox, missing: Iterable[int]) -> tupl
     return tuple(names[:IDS_PER_WANT])
 
 
-def _item(room: Room, context: RoomContext, sent: SentItem, ready: Ready, now: Instant, out: list[Effect]) -> bool:
-    """Take an item in; whether it is here now, or was before."""
+def _item(
+    room: Room,
+    context: RoomContext,
+    sent: SentItem,
+    ready: Ready,
+    now: Instant,
+    out: list[Effect],
+    *,
+    timely: bool,
+) -> bool:
+    """Take an item in; whether it is here now, or was before. `timely`: how long it took says something."""
     if sent.sender == room.me:
         return True
     inbox = inbox_of(room, sent.sender, now)
@@ -262,7 +273,7 @@ def _item(room: Room, context: RoomContext, sent: SentItem, ready: Ready, now: I
         if item is None:
             return here
         _collect(ready, inbox, inbox.receive(item))
-        if inbox.known:
+        if inbox.known and timely:
             out.append(Measured("mixnet" if inbox.secure else "relayed", max(0.0, (now.unix_s - item.at_s) * 1000)))
     if inbox.ahead:
         context.wake("gaps", room.id, now.mono_s + GAP_AFTER_S)

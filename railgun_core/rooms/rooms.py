@@ -445,6 +445,7 @@ class Rooms:
                     out.append(Hangup(session.link))
                 self._lost((room, lane, session), now, out)
             if looked.suspects:
+                self.context.wake("mail", room.id, now.mono_s)
                 attend.suspected(room, self.context, lane, looked.suspects, now, out)
             elif looked.settled:
                 attend.reslice(room, self.context, lane, now, out)
