@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Sequence
 
 from railgun_core.sim.options import SimOptions
+from railgun_core.sim.peer import SimPeer
 from railgun_core.sim.workload import BODY_BYTES, Workload
-from railgun_core.sim.world import SimPeer, World
+from railgun_core.sim.world import World
 from railgun_core.wire.envelope import SizeClass
 
 EPOCH_S = 600

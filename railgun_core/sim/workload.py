@@ -13,7 +13,8 @@ from railgun_core.base.ids import RoomId
 from railgun_core.changes import Delivery, Message
 from railgun_core.events import Effect
 from railgun_core.rooms.rooms import Rooms
-from railgun_core.sim.world import SimPeer, World, at_once
+from railgun_core.sim.peer import SimPeer, at_once
+from railgun_core.sim.world import World
 from railgun_core.wire.envelope import SizeClass
 
 BODY_BYTES = {SizeClass.SMALL: 24, SizeClass.MEDIUM: 3_000, SizeClass.LARGE: 60_000}
@@ -61,7 +62,7 @@ class Workload:
 
     def _enter(self, peer: SimPeer, name: str, root: bytes) -> RoomId:
         effects: list[Effect] = []
-        room = _rooms(peer).create(name, root, self._world.now, effects, joining=False)
+        room = _rooms(peer).create(name, root, self._world.now_of(peer), effects, joining=False)
         self._world.apply(peer, effects)
         return room.id
 
@@ -72,8 +73,8 @@ class Workload:
                 if person.node is not None:
                     effects: list[Effect] = []
                     rooms = _rooms(person)
-                    rooms.secure(rooms.rooms[place.room], self._world.now, effects, on=True)
-                    person.node.review_cover(self._world.now, effects)
+                    rooms.secure(rooms.rooms[place.room], self._world.now_of(person), effects, on=True)
+                    person.node.review_cover(self._world.now_of(person), effects)
                     self._world.apply(person, effects)
 
     def send(self) -> None:
@@ -90,7 +91,7 @@ class Workload:
         body = head + bytes(max(0, self._body_bytes - len(head)))
         effects: list[Effect] = []
         rooms = _rooms(person)
-        rooms.submit(rooms.rooms[place.room], (body,), self._world.now, effects)
+        rooms.submit(rooms.rooms[place.room], (body,), self._world.now_of(person), effects)
         self._sent_at[head] = self._world.now_s
         self._world.apply(person, effects)
         self.sent += 1

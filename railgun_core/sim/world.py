@@ -1,7 +1,8 @@
 """N nodes, one virtual clock, one queue of what happens next.
 
 Everything random comes from one seed, every pair of simultaneous happenings has a fixed order, so a run is a value:
-its trace hash covers every effect of every node with its time.
+its trace hash covers every effect of every node with its time. Machines may be wrong about the time, stand still, sleep
+and crash; the world's own clock is the true one.
 """
 
 from __future__ import annotations
@@ -9,83 +10,83 @@ from __future__ import annotations
 import hashlib
 import heapq
 import itertools
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Sequence
 from random import Random
-from typing import Any, TypeVar
 
 from railgun_core.base.clock import Instant
-from railgun_core.base.ids import LinkId, RoomId
+from railgun_core.base.ids import RoomId
 from railgun_core.base.keys import Identity
-from railgun_core.changes import Delivery
+from railgun_core.changes import Change, Delivery
 from railgun_core.committee.epoch import make_clock
 from railgun_core.events import (
+    CentralFollow,
+    CentralKeep,
     Dial,
-    DialFailed,
     Effect,
     Event,
     FetchItems,
+    FetchMail,
     Grew,
     Hangup,
     ItemsFetched,
-    LinkDown,
-    LinkUp,
     Lookup,
+    MailFetched,
     Measured,
     Moved,
     RelaysFound,
     Save,
-    Saved,
     SaveSoon,
     Send,
     Tick,
     Welcomed,
+    Woke,
 )
+from railgun_core.mailbox.limits import MailboxLimits
 from railgun_core.mix.mixnet import MixnetConfig
 from railgun_core.node import Node, NodeConfig
 from railgun_core.relay.duty import RelayLimits
-from railgun_core.sim.network import CONNECT_TIMEOUT_S, VANISHED_AFTER_S, End, Network
-from railgun_core.store.memory import MemoryStore
+from railgun_core.sim import disk
+from railgun_core.sim.hybrid import Hybrid
+from railgun_core.sim.links import VANISHED_AFTER_S, Links, addresses_of
+from railgun_core.sim.network import End, Network
+from railgun_core.sim.peer import SimPeer, at_once
 from railgun_core.wire.frames import ENVELOPE_HEADER_BYTES, FrameBatch
 from railgun_core.wire.kinds import FrameType
-from railgun_core.wire.records import Address, AddressKind, PeerBody, PeerRole, Record, sign_record
+from railgun_core.wire.records import PeerBody, PeerRole, Record, sign_record
 
-T = TypeVar("T")
+__all__ = ["START_UNIX_S", "SimPeer", "World", "at_once"]
+
 START_UNIX_S = 1_800_000_000.0  # a multiple of 600, so that runs begin with an epoch
 RECORD_LIFETIME_S = 3_600
 MIX_RENEW_S = 60.0  # a mix says again how much it carries
 SECURE_PER_S = 2.0
-SAVE_S = 0.003  # a commit with fsync
 LOOKUP_S = (0.08, 0.4)
-
-
-def at_once(coroutine: Coroutine[Any, Any, T]) -> T:
-    """The result of a coroutine that never waits, as those of the memory store."""
-    try:
-        coroutine.send(None)
-    except StopIteration as stop:
-        return stop.value  # type: ignore[no-any-return]
-    raise AssertionError("a memory store waited")
-
-
-@dataclass(slots=True, eq=False)
-class SimPeer:
-    """One virtual machine: a node, its store and its links. `node` is None while it is down."""
-
-    number: int
-    identity: Identity
-    since_s: int
-    store: MemoryStore = field(default_factory=MemoryStore)
-    node: Node | None = None
-    ends: dict[LinkId, End] = field(default_factory=dict)
-    wake_s: float | None = None
+SLEPT_S = 15.0  # protocol.md 9: a shorter gap is no sleep
+NOTICED_WITHIN_S = 1.0
+ROUNDING_S = 1e-6  # a deadline that went through two clocks is not before its time
+LOG_LINES = 60  # of each peer, while events are logged
 
 
 class World:
-    """The simulation. `on_moved` and `on_grew` let a workload watch."""
+    """The simulation. `mailboxes`: every peer is one too; `hybrid`: there is a central server.
+
+    `on_moved`, `on_grew`, `on_welcomed` and `on_commit` let others watch.
+    `on_error` gets what a node raised, which counts as its crash; while it is None such an error ends the run.
+    """
 
     def __init__(
-        self, *, peers: int, seed: int, loss: float, epoch_s: int, miss: float = 0.0, secure: bool = False
+        self,
+        *,
+        peers: int,
+        seed: int,
+        loss: float,
+        epoch_s: int,
+        miss: float = 0.0,
+        secure: bool = False,
+        mailboxes: bool = False,
+        hybrid: bool = False,
+        start_unix_s: float = START_UNIX_S,
     ) -> None:
         self.rng = Random(seed)
         self.now_s = 0.0
@@ -95,16 +96,20 @@ class World:
         self.relayed_bytes = 0
         self.rotations = 0
         self.ack_ms: list[float] = []
+        self.forgets = 1.0  # the share of crashes after which the directory no longer names the peer
         self.on_moved: Callable[[int, RoomId, int, int, Delivery], None] = lambda *_: None
         self.on_grew: Callable[[int, RoomId], None] = lambda *_: None
         self.on_welcomed: Callable[[int, RoomId], None] = lambda *_: None
+        self.on_commit: Callable[[int, Sequence[Change]], None] = lambda *_: None
+        self.on_error: Callable[[int, Exception], None] | None = None
+        self.log: dict[int, deque[str]] | None = None
         self._miss = miss
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._serial = itertools.count()
-        self._links = itertools.count(1)
         self._trace = hashlib.sha256()
         self.clock = make_clock(epoch_s)
-        self._secure = secure
+        self._secure, self._mailboxes = secure, mailboxes
+        self._start_unix_s = start_unix_s
         self._config = NodeConfig(
             clock=self.clock,
             committee_size=5,
@@ -112,15 +117,22 @@ class World:
             puzzle_bits=0,
             limits=RelayLimits(),
             relays=True,
+            mailbox=MailboxLimits() if mailboxes else None,
             mixnet=MixnetConfig(mixes=secure, secure_per_s=SECURE_PER_S),
         )
         self._records: dict[int, Record] = {}
         self.peers = [SimPeer(n, Identity(self.rng.randbytes(32)), int(START_UNIX_S)) for n in range(peers)]
-        self._by_key = {peer.identity.public_key: peer for peer in self.peers}
+        self.links = Links(self)
+        self.hybrid = Hybrid(self) if hybrid else None
 
     @property
     def now(self) -> Instant:
-        return Instant(self.now_s, START_UNIX_S + self.now_s)
+        """The true time."""
+        return Instant(self.now_s, self._start_unix_s + self.now_s)
+
+    def now_of(self, peer: SimPeer) -> Instant:
+        """The time as a peer's clocks tell it."""
+        return Instant(self.now_s - peer.lag_s, self._start_unix_s + self.now_s + peer.ahead_s)
 
     @property
     def trace_hash(self) -> str:
@@ -133,8 +145,9 @@ class World:
 
     def run_until(self, end_s: float) -> None:
         """Let everything happen that is due up to `end_s`."""
-        while self._queue and self._queue[0][0] <= end_s:
-            self.now_s, _, what = heapq.heappop(self._queue)
+        queue = self._queue
+        while queue and queue[0][0] <= end_s:
+            self.now_s, _, what = heapq.heappop(queue)
             self.events += 1
             what()
         self.now_s = end_s
@@ -145,19 +158,59 @@ class World:
         """Boot a peer on whatever its store holds."""
         node = Node(peer.identity, self._config, Random(self.rng.getrandbits(64)))
         peer.node = node
-        peer.since_s = int(self.now.unix_s)
+        peer.since_s = int(self.now_of(peer).unix_s)
         self._publish(peer)
-        self.apply(peer, node.start(at_once(peer.store.load()), self.now))
+        self._handle(peer, lambda: node.start(at_once(peer.store.load()), self.now_of(peer)))
+        if self.hybrid is not None:
+            self.hybrid.start(peer)
 
     def crash_peer(self, peer: SimPeer) -> None:
         """Power off: memory is lost, the committed store stays, the other side of each link notices late."""
         if peer.node is not None:
             self.rotations += peer.node.relay.rotations
         peer.node = peer.wake_s = None
-        peer.store.crash()
-        self._records.pop(peer.number, None)
+        peer.stopped, peer.waiting = False, []
+        disk.crash(self, peer)
+        if self.hybrid is not None:
+            self.hybrid.stop(peer)
+        if self.forgets >= 1.0 or self.rng.random() < self.forgets:
+            self._records.pop(peer.number, None)
         for end in list(peer.ends.values()):
-            self._cut(end, after_s=VANISHED_AFTER_S * self.rng.uniform(0.1, 1.0))
+            self.links.cut(end, after_s=VANISHED_AFTER_S * self.rng.uniform(0.1, 1.0))
+
+    def stop_peer(self, peer: SimPeer) -> None:
+        """As SIGSTOP: the process stands still, its links stay, and what comes waits."""
+        if peer.node is not None:
+            peer.stopped = True
+
+    def resume_peer(self, peer: SimPeer) -> None:
+        """As SIGCONT: everything that has come meanwhile comes now, at once."""
+        if not peer.stopped:
+            return
+        peer.stopped = False
+        came, peer.waiting = peer.waiting, []
+        node = peer.node
+        for what in came:
+            if peer.node is node:
+                what()
+        peer.wake_s = None  # deadlines may have moved: its clock stood still, or others have come
+        self.apply(peer, [])
+
+    def wake_peer(self, peer: SimPeer, gap_s: float) -> None:
+        """The lid is open again after `gap_s`: what waited comes, and a moment later the machine sees that it slept."""
+        self.resume_peer(peer)
+        if gap_s > SLEPT_S:
+            self._tell_later(peer, Woke("sleep", gap_s))
+
+    def address_changed(self, peer: SimPeer) -> None:
+        """A peer is somewhere else now: its record says so from now on, and a moment later it has noticed."""
+        self._publish(peer)
+        self._tell_later(peer, Woke("address", 0.0))
+
+    def _tell_later(self, peer: SimPeer, event: Event) -> None:
+        node = peer.node
+        after_s = self.rng.uniform(0.0, NOTICED_WITHIN_S)
+        self.at(self.now_s + after_s, lambda: self.tell(peer, event) if peer.node is node else None)
 
     def apply(self, peer: SimPeer, effects: list[Effect]) -> None:
         """Carry out what a node asked for, and plan its next deadline."""
@@ -166,43 +219,66 @@ class World:
         node = peer.node
         if node is None:
             return
-        deadline_s = node.next_deadline_s()
-        if deadline_s is not None and (peer.wake_s is None or deadline_s < peer.wake_s):
+        due_s = node.next_deadline_s()
+        if due_s is None:
+            return
+        deadline_s = due_s + peer.lag_s + (ROUNDING_S if peer.lag_s else 0.0)
+        if peer.wake_s is None or deadline_s < peer.wake_s:
             peer.wake_s = deadline_s
             self.at(deadline_s, lambda: self._wake(peer, node, deadline_s))
 
     def _wake(self, peer: SimPeer, node: Node, planned_s: float) -> None:
-        if peer.node is node and peer.wake_s == planned_s:
+        if peer.node is node and peer.wake_s == planned_s and not peer.stopped:
             peer.wake_s = None
-            self.apply(peer, node.handle(Tick(), self.now))
+            self._handle(peer, lambda: node.handle(Tick(), self.now_of(peer)))
+
+    def let(self, peer: SimPeer, what: Callable[[], None]) -> None:
+        """Run something of a peer's process: now, or once it goes on."""
+        if peer.stopped:
+            peer.waiting.append(what)
+        else:
+            what()
 
     def tell(self, peer: SimPeer, event: Event) -> None:
         """An event for a node that may be down by now."""
-        if peer.node is not None:
-            self.apply(peer, peer.node.handle(event, self.now))
+        node = peer.node
+        if node is not None:
+            if self.log is not None:
+                self._write(peer, f"< {type(event).__name__}")
+            self.let(peer, lambda: self._handle(peer, lambda: node.handle(event, self.now_of(peer))))
+
+    def _handle(self, peer: SimPeer, decide: Callable[[], list[Effect]]) -> None:
+        try:
+            effects = decide()
+        except Exception as error:
+            if self.on_error is None:
+                raise
+            self.on_error(peer.number, error)
+            self.crash_peer(peer)
+        else:
+            self.apply(peer, effects)
 
     def _publish(self, peer: SimPeer) -> None:
         """Sign the relay record anew, now and at every half of its life; that of a mix every minute."""
-        if peer.node is None:
+        node = peer.node
+        if node is None:
             return
-        n = peer.number
-        host = f"{20 + n // 250}.{n % 250}.1.1"
-        addresses = (Address(AddressKind.TLS, host, 4_000), Address(AddressKind.DHT, host, 4_000))
-        roles = PeerRole.RELAY | PeerRole.MIX if self._secure else PeerRole.RELAY
-        mix = peer.node.mixnet.mix
-        load = mix.load_for_record(self.now) if self._secure else 0
-        body = PeerBody(addresses, roles, "sim", 1, 1, mix_key=mix.published_key, mix_load=load)
-        unix_s = self.now.unix_s
+        roles = PeerRole.RELAY
+        roles |= PeerRole.MIX if self._secure else PeerRole(0)
+        roles |= PeerRole.MAILBOX if self._mailboxes else PeerRole(0)
+        mix = node.mixnet.mix
+        now = self.now_of(peer)
+        load = mix.load_for_record(now) if self._secure else 0
+        body = PeerBody(addresses_of(peer), roles, "sim", 1, 1, mix_key=mix.published_key, mix_load=load)
         record = sign_record(
             peer.identity,
             body,
-            sequence=int(unix_s * 1000),
+            sequence=int(now.unix_s * 1000),
             not_before_s=peer.since_s,
-            expires_s=int(unix_s) + RECORD_LIFETIME_S,
+            expires_s=int(now.unix_s) + RECORD_LIFETIME_S,
         )
-        self._records[n] = record
-        peer.node.view.merge((record,), unix_s)
-        node = peer.node
+        self._records[peer.number] = record
+        node.view.merge((record,), now.unix_s)
         lacks_key = self._secure and not mix.published_key  # its key is being saved
         again_s = self.now_s + (1.0 if lacks_key else MIX_RENEW_S if self._secure else RECORD_LIFETIME_S / 2)
         self.at(again_s, lambda: self._publish(peer) if peer.node is node else None)
@@ -213,18 +289,19 @@ class World:
         self._note(peer, effect)
         match effect:
             case Send():
-                self._send(peer, effect)
+                self.links.send(peer, effect)
             case Dial():
-                self._dial(peer, effect)
+                self.links.dial(peer, effect)
             case Hangup():
-                self._hang_up(peer, effect.link)
+                self.links.hang_up(peer, effect.link)
             case Save():
-                self._save(peer, effect)
+                disk.save(self, peer, effect)
             case SaveSoon():
                 peer.store.commit_soon(effect.changes)
-            case FetchItems():
-                items = at_once(peer.store.own_items(effect.room, effect.first, effect.last))
-                self.at(self.now_s + 0.001, lambda: self.tell(peer, ItemsFetched(effect.room, items)))
+            case FetchItems() | FetchMail():
+                self._fetch(peer, effect)
+            case CentralKeep() | CentralFollow() if self.hybrid is not None:
+                self.hybrid.apply(peer, effect)
             case Lookup():
                 self._look_up(peer)
             case Moved():
@@ -246,22 +323,34 @@ class World:
             detail = b"%d-%d-%d" % (effect.first, effect.last, effect.delivery)
         line = b"%.9f %d %s " % (self.now_s, peer.number, type(effect).__name__.encode())
         self._trace.update(line + detail)
+        if self.log is not None:
+            self._write(peer, f"> {type(effect).__name__} {_told(effect)}")
 
-    def _save(self, peer: SimPeer, effect: Save) -> None:
+    def _write(self, peer: SimPeer, text: str) -> None:
+        assert self.log is not None
+        lines = self.log.setdefault(peer.number, deque(maxlen=LOG_LINES))
+        lines.append(f"{self.now_s:10.3f} peer {peer.number:2} {text}")
+
+    def _fetch(self, peer: SimPeer, effect: FetchItems | FetchMail) -> None:
         node = peer.node
 
-        def done() -> None:
-            if peer.node is node:
-                at_once(peer.store.commit(effect.changes))
-                self.tell(peer, Saved(effect.ticket))
+        def fetched() -> None:
+            if peer.node is not node:
+                return
+            if isinstance(effect, FetchItems):
+                items = at_once(peer.store.own_items(effect.room, effect.first, effect.last))
+                self.tell(peer, ItemsFetched(effect.room, items))
+            else:
+                mail = at_once(peer.store.mail(effect.tag, effect.position, effect.limit))
+                self.tell(peer, MailFetched(effect.ticket, tuple(mail)))
 
-        self.at(self.now_s + SAVE_S, done)
+        self.at(self.now_s + disk.READ_S * peer.disk.slowness, fetched)
 
     def _look_up(self, peer: SimPeer) -> None:
         found = tuple(
             record
             for number, record in self._records.items()
-            if self.network.reachable(peer.number, number) and self.rng.random() >= self._miss
+            if peer.learns and self.network.reachable(peer.number, number) and self.rng.random() >= self._miss
         )
         node = peer.node
         after_s = self.rng.uniform(*LOOKUP_S)
@@ -269,96 +358,42 @@ class World:
 
     # ------------------------------------------------------------ links
 
-    def _dial(self, peer: SimPeer, effect: Dial) -> None:
-        target = self._by_key[effect.record.public_key]
-        node = peer.node
-        guard = None if effect.via is None else peer.ends.get(effect.via)
-        if effect.via is not None and guard is None:
-            self.at(self.now_s, lambda: self.tell(peer, DialFailed(effect.dial, "no-guard")))
-            return
-        if target.node is None or not self.network.reachable(peer.number, target.number):
-
-            def failed() -> None:
-                if peer.node is node:
-                    self.tell(peer, DialFailed(effect.dial, "timeout"))
-
-            self.at(self.now_s + CONNECT_TIMEOUT_S, failed)
-            return
-        identity = peer.identity if effect.seed is None else Identity(effect.seed)
-        hops = [peer.number, target.number]
-        if guard is not None and guard.other is not None:
-            hops.insert(1, guard.other.peer)
-        after_s = 3 * sum(self.network.latency_s(a, b) for a, b in itertools.pairwise(hops))
-        self.at(self.now_s + after_s, lambda: self._connect(peer, node, target, identity, effect))
-
-    def _connect(self, peer: SimPeer, node: Node | None, target: SimPeer, identity: Identity, effect: Dial) -> None:
-        if peer.node is not node:
-            return
-        if target.node is None:
-            self.tell(peer, DialFailed(effect.dial, "unreachable"))
-            return
-        guard = None if effect.via is None else peer.ends.get(effect.via)
-        if effect.via is not None and (guard is None or guard.other is None):
-            self.tell(peer, DialFailed(effect.dial, "no-guard"))
-            return
-        through = guard.other.peer if guard is not None and guard.other is not None else None
-        here = End(peer.number, LinkId(next(self._links)), guard=through)
-        there = End(target.number, LinkId(next(self._links)), other=here, guard=through)
-        here.other = there
-        if guard is not None:
-            guard.carried.append(here)
-        peer.ends[here.link], target.ends[there.link] = here, there
-        binding = hashlib.sha256(b"%d" % here.link).digest()
-        self.tell(target, LinkUp(there.link, identity.public_key, binding, None))
-        self.tell(peer, LinkUp(here.link, target.identity.public_key, binding, effect.dial))
-
-    def _send(self, peer: SimPeer, effect: Send) -> None:
-        end = peer.ends.get(effect.link)
-        if end is None or not end.open or end.other is None or not effect.chunks:
-            return
-        far = end.other
-        data = b"".join(effect.chunks)
-        self.relayed_bytes += len(data)
-        if not self.network.reachable(peer.number, far.peer):
-            self._cut(end, after_s=VANISHED_AFTER_S)
-            return
-        self.at(self.network.arrival_s(far, peer.number, self.now_s), lambda: self._receive(far, data))
+    def arrived(self, end: End, data: bytes) -> None:
+        """Bytes have come to one side of a link."""
+        self._receive(end, data)
 
     def _receive(self, end: End, data: bytes) -> None:
         peer = self.peers[end.peer]
-        node = peer.node
-        if node is None or not end.open or end.link not in peer.ends:
+        if peer.node is None or not end.open or end.link not in peer.ends:
             return
+        if peer.stopped:
+            peer.waiting.append(lambda: self._receive(end, data))
+            return
+        node = peer.node
         batch = end.splitter.feed(data)
         if batch is not None:
             self._measure_sizes(batch)
-            self.apply(peer, node.frames(end.link, batch, self.now))
+            self._handle(peer, lambda: node.frames(end.link, batch, self.now_of(peer)))
 
     def _measure_sizes(self, batch: FrameBatch) -> None:
         for start, stop in itertools.pairwise(batch.bounds):
             if batch.data[start + 4] == FrameType.ENVELOPE:
                 self.sizes.add(stop - start - ENVELOPE_HEADER_BYTES)
 
-    def _hang_up(self, peer: SimPeer, link: LinkId) -> None:
-        end = peer.ends.get(link)
-        if end is not None and end.other is not None:
-            arrival_s = self.network.arrival_s(end.other, peer.number, self.now_s)
-            self._cut(end, after_s=arrival_s - self.now_s)
 
-    def _cut(self, end: End, *, after_s: float) -> None:
-        """This side is closed now, the other one notices `after_s` later."""
-        if not end.open:
-            return
-        end.open = False
-        self._down(end, "local")
-        far = end.other
-        if far is not None:
-            self.at(self.now_s + after_s, lambda: self._down(far, "lost"))
-
-    def _down(self, end: End, code: str) -> None:
-        end.open = False
-        peer = self.peers[end.peer]
-        for tunnelled in end.carried:
-            self._cut(tunnelled, after_s=0.0)
-        if peer.ends.pop(end.link, None) is not None:
-            self.at(self.now_s, lambda: self.tell(peer, LinkDown(end.link, code)))
+def _told(effect: Effect) -> str:
+    """What of an effect helps a person who looks for the reason of a failure."""
+    match effect:
+        case Send():
+            kinds = [FrameType(chunk[4]).name for chunk in effect.chunks if len(chunk) > 4 and chunk[4] < 23]
+            return f"link {effect.link} {' '.join(kinds)}"
+        case Hangup():
+            return f"link {effect.link}"
+        case Moved():
+            return f"{effect.room.hex()[:6]} {effect.first}..{effect.last} {effect.delivery.name}"
+        case Grew() | Welcomed():
+            return effect.room.hex()[:6]
+        case Save() | SaveSoon():
+            return " ".join(type(change).__name__ for change in effect.changes)
+        case _:
+            return ""
