@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from railgun_core.changes import Delivery
-from railgun_core.events import Effect
+from railgun_core.events import Effect, Woke
 from railgun_core.mailbox.limits import MailboxLimits
 from tests.unit.rooms.village import Village
 
@@ -36,6 +36,31 @@ def test_when_the_whole_committee_is_gone_messages_are_kept_in_mailboxes_within_
     village.run_until(lambda: village.read("member1") == [b"before", b"during"], within_s=8.0)
     village.run_until(lambda: village.reached("member0", Delivery.DELIVERED) == 2, within_s=60.0)
     assert village.mail("member0").way == "mailbox"
+
+
+@pytest.mark.parametrize("before_s", [0.0, 0.03, 0.06, 1.0])
+def test_a_committee_that_falls_silent_loses_nothing_and_holds_nothing_up(before_s: float) -> None:
+    village, relays, _ = settled()
+    village.say("member0", b"before")
+    village.run(3.0)
+    village.say("member0", b"during")
+    village.run(before_s)
+    village.stop(*relays, silently=True)
+    village.say("member0", b"after")
+    village.run_until(lambda: village.reached("member0", Delivery.STORED) == 3, within_s=8.0)
+    village.run_until(lambda: village.read("member1") == [b"before", b"during", b"after"], within_s=12.0)
+
+
+def test_who_wakes_from_a_long_sleep_is_brought_what_was_left() -> None:
+    village, relays, _ = settled()
+    village.stop("member1")
+    village.say("member0", b"words")
+    village.run(20.0)
+    village.start("member1")
+    village.run(0.3)
+    village.stop(*relays)
+    village.tell(village.houses["member1"], Woke("sleep", 3_600.0))
+    village.run_until(lambda: village.read("member1") == [b"words"], within_s=5.0)
 
 
 def test_a_member_who_was_away_for_three_days_gets_everything_once_and_in_order_from_mailboxes_alone() -> None:

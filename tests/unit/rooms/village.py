@@ -147,15 +147,18 @@ class Village:
             if self.central and house.node is not None and house.name.startswith("member"):
                 self.tell(house, CentralState(True))
 
-    def stop(self, *names: str) -> None:
-        """Power off. The other side of each link notices at once."""
+    def stop(self, *names: str, silently: bool = False) -> None:
+        """Power off. The other side of each link notices at once, or `silently` never."""
         for name in names:
             house = self.houses[name]
             house.node = house.wake_s = None
             house.followed.clear()
             house.store.crash()
             for end in list(house.ends.values()):
-                self._cut(end)
+                if not silently:
+                    self._cut(end)
+            if silently:
+                house.ends.clear()
 
     def _record(self, house: House) -> Record:
         host = f"{20 + house.number}.1.1.1"
