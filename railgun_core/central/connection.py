@@ -154,7 +154,7 @@ class Connection:
             with contextlib.suppress(errors.TimeoutError):
                 return await self.nats.jetstream(timeout=within_s).stream_info(name)
             if self.ended.is_set():
-                break
+                raise errors.ConnectionClosedError
         return await self.js.stream_info(name)
 
 
