@@ -39,6 +39,9 @@ from railgun_core.local_api.messages import (
     Members,
     MessageOut,
     Messages,
+    ModeInfo,
+    ModeSet,
+    Outbox,
     PeerInfo,
     Peers,
     Price,
@@ -59,6 +62,8 @@ from railgun_core.local_api.server import ApiServer
 from railgun_core.status import DutyState, DutyStatus, NodeStatus, State
 
 ROOT = Path(__file__).parents[3]
+NOTHING_OPEN = Outbox("ab12cd34")
+P2P = ModeInfo("p2p", ("127.0.0.1:7000",), True, (), False)
 DUTY = DutyStatus("ab12", 7, DutyState.SERVING, 1, 5, 1.0e9, 1.0e9 + 60, 12.0, 3, 2.5, 40, 12)
 STATUS = NodeStatus(
     revision=3,
@@ -94,6 +99,8 @@ class Engine:
     stuck: frozenset[bytes] = frozenset()
     inspections: tuple[Inspection, ...] = ()
     doctor_good: bool = True
+    not_delivered: Outbox = NOTHING_OPEN
+    mode_info: ModeInfo = P2P
     under_way: int = 0
     most_under_way: int = 0
     loop: asyncio.AbstractEventLoop | None = None
@@ -192,6 +199,16 @@ class Engine:
         role = ExposureRole("guard", 3, (learned,), ("Which rooms you are in.",), {"sessions": 2})
         return Exposure(1_763_769_600.0, () if args.days_ago else (role,))
 
+    async def outbox(self, _: RoomRef) -> Outbox:
+        return self.not_delivered
+
+    async def mode(self, _: Empty) -> ModeInfo:
+        return self.mode_info
+
+    async def set_mode(self, args: ModeSet) -> ModeInfo:
+        self.asked.append(args)
+        return self.mode_info
+
     async def duties(self, _: Empty) -> Duties:
         return Duties((DUTY,), ())
 
@@ -219,6 +236,9 @@ class Engine:
             "room.join": call(RoomJoin, self.join),
             "room.leave": call(RoomRef, self.info),
             "room.members": call(RoomRef, self.members),
+            "room.outbox": call(RoomRef, self.outbox),
+            "mode.get": call(Empty, self.mode),
+            "mode.set": call(ModeSet, self.set_mode),
             "room.send": call(RoomSend, self.send),
             "room.read": call(RoomRead, self.read),
             "room.follow": stream(RoomFollow, self.follow),
