@@ -105,6 +105,7 @@ class NatsServer:
     def freeze(self) -> None:
         """It keeps its sockets and says nothing any more."""
         os.kill(self.pid, signal.SIGSTOP)
+        os.waitpid(self.pid, os.WUNTRACED)  # all its threads have stopped
 
     def thaw(self) -> None:
         os.kill(self.pid, signal.SIGCONT)
