@@ -1,7 +1,8 @@
 """One duty: a place in the committee of one tag for one epoch, with its spool and its sessions.
 
-A duty knows its committee, not its room. It answers for durability: an envelope counts as stored when a majority of the
-seats holds it. Each replica confirms by count, so `frontier` is how far into `published` enough of them have come.
+A duty knows its committee, not its room. It answers for durability: an envelope counts as stored when as many relays
+hold it as are a majority of the seats, standbys that stand in for unreachable seats included. Each replica confirms by
+count, so `frontier` is how far into `published` enough of them have come.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from railgun_core.committee.selection import Committee
 from railgun_core.events import Effect, Send
 from railgun_core.relay.sessions import MemberSession, ReplicaSession
 from railgun_core.relay.spool import Spool
+from railgun_core.status import DutyState
 from railgun_core.wire.frames import IDS_PER_FRAME, Ack, Have, Slice
 from railgun_core.wire.heads import Chain
 
 IDS_PER_WANT = 48  # of 64 KiB each they stay below a link's queue
+BUSY_S = 10.0  # after an envelope a duty counts as busy for so long
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +63,13 @@ class Duty:
         self.frontier = 0
         self.announce_to = 0  # position that is old enough to announce at the next timer
         self.announcement_due = False
-        self.absent: frozenset[PeerId] = frozenset()  # of the roster: who cannot be reached from here
-        self.arrived_s = float("-inf")  # monotonic: when an envelope came last
         self.chain: Chain | None = None  # over the ids in their order of arrival
         self.envelopes = 0
         self.relayed_bytes = 0
+        self.busy_until_s = 0.0  # monotonic
+        self.promoted = 0  # so many standbys stand in for seats that this relay cannot reach
+        self.missed_at_s: dict[PeerId, float] = {}  # seats without a session: from when on they are unreachable
+        self.left: set[PeerId] = set()  # fellows that said goodbye: for them the epoch is over
 
     @property
     def seat(self) -> int:
@@ -73,30 +78,26 @@ class Duty:
         return -1 if seat is None else seat
 
     @property
-    def roster(self) -> tuple[PeerId, ...]:
-        """Seats and standbys, this relay included."""
-        return (*self.committee.members, *(holder.peer_id for holder in self.committee.standbys))
-
-    @property
-    def others_seated(self) -> tuple[PeerId, ...]:
+    def seated(self) -> tuple[PeerId, ...]:
         """The other relays in the seats."""
         return tuple(peer_id for peer_id in self.committee.members if peer_id != self.own)
 
     @property
     def fellows(self) -> tuple[PeerId, ...]:
-        """Who else should hold a copy: the other seats, and for each seat that cannot be reached the next standby."""
-        return tuple(peer_id for peer_id in (*self.committee.members, *self._stepping_in) if peer_id != self.own)
+        """Those who should hold a copy: the other seats, and the standbys that stand in for unreachable ones."""
+        promoted = (holder.peer_id for holder in self.committee.standbys[: self.promoted])
+        return (*self.seated, *(peer_id for peer_id in promoted if peer_id != self.own))
 
     @property
-    def steps_in(self) -> bool:
-        """Whether this relay is a standby that serves for a seat which cannot be reached."""
-        return self.own in self._stepping_in
+    def stands_in(self) -> bool:
+        """Whether this relay is a standby and promoted."""
+        return 0 <= self.seat - len(self.committee.seats) < self.promoted
 
-    @property
-    def _stepping_in(self) -> tuple[PeerId, ...]:
-        gone = sum(1 for peer_id in self.committee.members if peer_id in self.absent)
-        standbys = (holder.peer_id for holder in self.committee.standbys)
-        return tuple(itertools.islice((p for p in standbys if p not in self.absent), gone))
+    def is_busy(self, now_s: float) -> bool:
+        """Whether the epoch has begun and there were envelopes lately, or some wait for a majority."""
+        if self.rotation.state not in (DutyState.SERVING, DutyState.OVERLAP):
+            return False
+        return now_s < self.busy_until_s or self.frontier < len(self.published)
 
     def open_replicas(self) -> list[ReplicaSession]:
         return [replica for replica in self.replicas.values() if replica.open]
@@ -188,5 +189,6 @@ class Duty:
 
     @property
     def held(self) -> int:
-        """How many seats hold everything up to the frontier."""
-        return 1 + sum(1 for r in self.replicas.values() if r.open and r.held >= self.frontier)
+        """How many copies there are of everything up to the frontier; those beyond a full committee do not count."""
+        copies = 1 + sum(1 for r in self.replicas.values() if r.open and r.held >= self.frontier)
+        return min(copies, len(self.committee.seats))

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from railgun_core.base.ids import LinkId, PeerId
 
 BACKOFF_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
-ABSENT_AFTER_S = 1.0  # without a link; at once when a dial has failed
 
 
 @dataclass(slots=True)
@@ -22,7 +21,6 @@ class _Fellow:
     dialling: bool = False
     failures: int = 0
     retry_s: float = 0.0
-    alone_s: float | None = None  # since when it has had no link although one was wanted
 
 
 @dataclass(slots=True)
@@ -43,8 +41,6 @@ class Fellows:
         if fellow.link is not None or fellow.dialling or now_s < fellow.retry_s:
             return False
         fellow.dialling = True
-        if fellow.alone_s is None:
-            fellow.alone_s = now_s
         return True
 
     def dial_failed(self, peer_id: PeerId, now_s: float) -> float:
@@ -55,12 +51,24 @@ class Fellows:
         fellow.failures += 1
         return fellow.retry_s
 
+    def is_waiting(self, peer_id: PeerId, now_s: float) -> bool:
+        """Whether a peer could not be reached just now and is being tried, or will be, again."""
+        fellow = self._fellows.get(peer_id)
+        if fellow is None or fellow.link is not None or not fellow.failures:
+            return False
+        return fellow.dialling or now_s < fellow.retry_s
+
+    def forgive(self) -> None:
+        """The failures were this node's own: whoever has no link may be dialled at once."""
+        for fellow in self._fellows.values():
+            fellow.failures, fellow.retry_s = 0, 0.0
+
     def link_up(self, peer_id: PeerId, link: LinkId, *, dialled_by_me: bool) -> LinkId | None:
         """A link to a peer is open. The link to hang up, when there are two of them and this side decides."""
         fellow = self._fellows.setdefault(peer_id, _Fellow())
         if dialled_by_me:
             fellow.dialling = False
-        fellow.failures, fellow.alone_s = 0, None
+        fellow.failures = 0
         if fellow.link is None or fellow.link == link:
             fellow.link, fellow.dialled_by_me = link, dialled_by_me
             return None
@@ -74,35 +82,14 @@ class Fellows:
             worse = link
         return worse if better_is_mine else None
 
-    def link_down(self, link: LinkId, now_s: float, heard_s: float | None = None) -> PeerId | None:
-        """A link has ended; the peer it led to, when it was the one in use. `heard_s`: its last sign of life."""
+    def link_down(self, link: LinkId, now_s: float) -> PeerId | None:
+        """A link has ended; the peer it led to, when it was the one in use."""
         for peer_id, fellow in self._fellows.items():
             if fellow.link == link:
-                fellow.link, fellow.alone_s = None, now_s if heard_s is None else heard_s
+                fellow.link = None
                 fellow.retry_s = now_s + BACKOFF_S[0]
                 return peer_id
         return None
-
-    def alone_since(self, peer_id: PeerId) -> float | None:
-        """Since when a peer has had no link although one was wanted; None while it has one, or nobody wanted one."""
-        fellow = self._fellows.get(peer_id)
-        return None if fellow is None else fellow.alone_s
-
-    def is_absent(self, peer_id: PeerId, now_s: float) -> bool:
-        """Whether a peer cannot be reached: a dial to it has failed, or there has been no link for a second."""
-        fellow = self._fellows.get(peer_id)
-        if fellow is None or fellow.alone_s is None:
-            return False
-        return fellow.failures > 0 or now_s - fellow.alone_s >= ABSENT_AFTER_S
-
-    def lost(self, since_s: float) -> int:
-        """How many have been without their link since a moment or later."""
-        return sum(1 for f in self._fellows.values() if f.alone_s is not None and f.alone_s >= since_s)
-
-    def try_again(self) -> None:
-        """Every peer may be dialled at once: what failed before says nothing any more."""
-        for fellow in self._fellows.values():
-            fellow.failures, fellow.retry_s = 0, 0.0
 
     def idle(self, needed: set[PeerId]) -> list[LinkId]:
         """Links that this side dialled and no duty needs any more."""

@@ -141,7 +141,7 @@ def from_replica(duty: Duty, session: ReplicaSession, batch: FrameBatch, index: 
     fresh.cut()
     _account(duty, taken_bytes, len(spool.order) - mark)
     _push(duty, fresh, None, out)
-    if not session.full:
+    if session.open and not session.full:  # what came before it opened belongs to a session that was forgotten
         session.received += index - first
     return index
 

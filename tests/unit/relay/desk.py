@@ -68,6 +68,7 @@ def identity_of(peer_id: PeerId) -> Identity:
 
 OWN = identity_of(COMMITTEE.members[0])
 FELLOWS = [identity_of(peer_id) for peer_id in COMMITTEE.members[1:]]
+STANDBYS = [identity_of(holder.peer_id) for holder in COMMITTEE.standbys]
 OUTSIDER = next(r for r in RELAYS if COMMITTEE.seat_of(r.peer_id) is None)
 
 

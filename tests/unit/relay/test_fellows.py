@@ -72,6 +72,24 @@ def test_only_links_of_ones_own_that_no_duty_needs_are_idle() -> None:
     assert fellows.idle(set()) == [1]
 
 
+def test_a_peer_that_failed_is_waited_for_until_it_has_a_link_or_is_forgiven() -> None:
+    fellows = Fellows(SMALL)
+    assert not fellows.is_waiting(LARGE, 0.0)
+    fellows.dial(LARGE, 0.0)
+    assert not fellows.is_waiting(LARGE, 0.0)
+    fellows.dial_failed(LARGE, 0.0)
+    assert fellows.is_waiting(LARGE, 0.0)
+    assert not fellows.is_waiting(LARGE, BACKOFF_S[0])
+    fellows.dial(LARGE, BACKOFF_S[0])
+    assert fellows.is_waiting(LARGE, 5.0)
+    fellows.dial_failed(LARGE, 5.0)
+    assert not fellows.dial(LARGE, 5.0)
+    fellows.forgive()
+    assert fellows.dial(LARGE, 5.0)
+    fellows.link_up(LARGE, LinkId(1), dialled_by_me=True)
+    assert not fellows.is_waiting(LARGE, 5.0)
+
+
 class Pair:
     """Two relays and what is on its way between them: links that come up, and ends that are heard of late."""
 

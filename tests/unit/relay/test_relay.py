@@ -143,22 +143,48 @@ def test_a_slice_can_be_changed_by_opening_again() -> None:
     assert len(desk.duty.members) == 2
 
 
-@pytest.mark.parametrize("mine_first", [True, False])
-def test_two_relays_that_ask_each_other_at_once_agree_in_either_order(mine_first: bool) -> None:
-    """Both send OPEN on one link; each sees the other's before or after the answer to its own."""
+def test_two_relays_that_ask_each_other_at_once_agree_on_one_session() -> None:
+    """Both send OPEN on one link; each sees the other's before the answer to its own, because links keep order."""
     desk = Desk()
     writer = desk.member()
     writer.say(envelope(1))
     wire = desk.wire(FELLOWS[0].public_key, inbound=False)
     assert [type(frame) for frame in wire.control()] == [Open]
-    theirs = Open(KEYS.tag, EPOCH, Role.RELAY, Slice.QUIET, b"").encode()
-    answer = Opened(HANDLE, 1, 5, 1, 1).encode()
-    for frame in (answer, theirs) if mine_first else (theirs, answer):
-        wire.say(frame)
+    wire.say(Open(KEYS.tag, EPOCH, Role.RELAY, Slice.QUIET, b"").encode())
+    wire.say(Opened(HANDLE, 1, 5, 1, 1).encode())
     control, copies = wire.heard()
     assert copies == [1]
     assert sum(isinstance(frame, Pull) for frame in control) == 1
     assert desk.duty.replicas[FELLOWS[0].peer_id].open
+
+
+def test_a_fellow_that_asks_again_has_forgotten_and_both_count_from_zero() -> None:
+    desk = Desk()
+    writer, other = desk.member(), desk.fellow(1)
+    wire = desk.wire(FELLOWS[0].public_key, inbound=False)
+    wire.say(Opened(HANDLE, 1, 5, 1, 1).encode())
+    wire.heard()
+    writer.say(envelope(1), envelope(2))
+    wire.say(Open(KEYS.tag, EPOCH, Role.RELAY, Slice.QUIET, b"").encode())
+    assert wire.envelopes() == [1, 2, 1, 2]
+    other.say(Got(HANDLE, 2).encode())
+    writer.heard()
+    wire.say(Got(HANDLE, 1).encode())
+    assert desk.duty.frontier == 0
+    wire.say(Got(HANDLE, 2).encode())
+    assert desk.duty.frontier == 2
+
+
+def test_copies_of_a_session_that_was_forgotten_are_kept_and_not_counted() -> None:
+    desk = Desk()
+    desk.member()
+    wire = desk.wire(FELLOWS[0].public_key, inbound=False)
+    wire.say(envelope(1))
+    assert not [frame for frame in wire.control() if isinstance(frame, Got)]
+    wire.say(Opened(HANDLE, 1, 5, 1, 1).encode())
+    wire.say(envelope(2))
+    assert [frame for frame in wire.control() if isinstance(frame, Got)] == [Got(HANDLE, 1)]
+    assert len(desk.duty.spool.order) == 2
 
 
 @pytest.mark.parametrize("mine_first", [True, False])
