@@ -37,8 +37,10 @@ def _unsent(room: Room, *, disk_refuses: bool) -> Iterable[m.OutboxGroup]:
         yield m.OutboxGroup("disk" if disk_refuses else "saving", outbox.unsaved)
     if restoring := sum(span.last - span.first + 1 for span in outbox.backlog):
         yield m.OutboxGroup("restoring", restoring)
-    if outbox.queue:
-        yield _group("turn" if room.has_way else "no-relay", outbox.queue)
+    if held := [item for item in outbox.queue if item.seq in outbox.held_s]:
+        yield _group("server-first", held)
+    if queued := [item for item in outbox.queue if item.seq not in outbox.held_s]:
+        yield _group("turn" if room.has_way else "no-relay", queued)
     accepted = [placement.item for placement in outbox.placed.values() if placement.accepted]
     silent = [placement.item for placement in outbox.placed.values() if not placement.accepted]
     if silent:
