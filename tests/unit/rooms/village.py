@@ -179,9 +179,9 @@ class Village:
         end_s = self.now.mono_s + seconds
         while self._queue and self._queue[0][0] <= end_s:
             at_s, _, what = heapq.heappop(self._queue)
-            self.now = self.now.after(max(0.0, at_s - self.now.mono_s))
+            self._pass(at_s)
             what()
-        self.now = self.now.after(end_s - self.now.mono_s)
+        self._pass(end_s)
 
     def run_until(self, done: Callable[[], bool], *, within_s: float) -> float:
         """Run until something holds; how long that took."""
@@ -195,7 +195,12 @@ class Village:
         """Nobody is up: time passes."""
         assert all(house.node is None for house in self.houses.values())
         self._queue.clear()
-        self.now = self.now.after(seconds)
+        self._pass(self.now.mono_s + seconds)
+
+    def _pass(self, mono_s: float) -> None:
+        """Both clocks from one number: small steps would be lost in a Unix time."""
+        mono_s = max(mono_s, self.now.mono_s)
+        self.now = Instant(mono_s, START_S + mono_s)
 
     def _after(self, seconds: float, what: Callable[[], None]) -> None:
         heapq.heappush(self._queue, (self.now.mono_s + seconds, next(self._numbers), what))
