@@ -85,6 +85,7 @@ class RoomMail:
         self.noticed_day = -1  # the day on which a full mailbox was noticed
         self.dirty = False  # something of `own` is to be saved
         self.way = "none"
+        self._first_day = -1
         self._read: Places = {}
         self._safe: Places = {}  # what of it is saved
         self._safe_s = unix_s
@@ -92,7 +93,12 @@ class RoomMail:
     # ------------------------------------------------------------ days
 
     def forget_before(self, day: int) -> None:
-        """Nobody keeps mail of the days before this one."""
+        """Nobody keeps mail of the days before this one. Cheap to ask again on the same day."""
+        if day == self._first_day:
+            return
+        self._first_day = day
+        self.told.clear()  # letters have another name on every day
+        self.evictions.clear()
         self.lanes = {key: lane for key, lane in self.lanes.items() if key >= day}
         self._read = {key: at for key, at in self._read.items() if key[0] >= day}
         self._safe = {key: at for key, at in self._safe.items() if key[0] >= day}

@@ -72,6 +72,7 @@ class MailDesk:
         self.links.close_room(room.id, out)
         self._rounds.pop(room.id, None)
         self._leaving.forget(room.id)
+        room.mail.told.clear()
         self._context.wake("mail", room.id, now.mono_s)
 
     def submitted(self, room: Room, items: Iterable[Item], now: Instant, out: list[Effect]) -> None:

@@ -61,15 +61,20 @@ def unconfirmed(room: Room, now: Instant, most: int) -> list[int]:
     """Own items that are stored, and that somebody who is waited for has not confirmed for a while: the oldest."""
     if not room.awaited(now.unix_s):
         return []
-    since_s, own = room.mail.since_s, room.mail.own
+    since_s, own, wait_s = room.mail.since_s, room.mail.own, patience_s(room)
     return heapq.nsmallest(
         most,
         (
             seq
             for seq, (_, stored_s) in room.outbox.stored.items()
-            if seq not in own and now.mono_s - max(stored_s, since_s) >= UNCONFIRMED_AFTER_S
+            if seq not in own and now.mono_s - max(stored_s, since_s) >= wait_s
         ),
     )
+
+
+def patience_s(room: Room) -> float:
+    """How long a stored item may go unconfirmed: in large rooms even those who are there confirm more rarely."""
+    return max(UNCONFIRMED_AFTER_S, 2 * sync.SYNC_EVERY_S * max(1.0, room.members / 10))
 
 
 def next_s(room: Room, now: Instant) -> float | None:
@@ -81,7 +86,8 @@ def next_s(room: Room, now: Instant) -> float | None:
     if outbox.queued or outbox.placed or outbox.backlog:
         times.append((room.mail.no_way_s or now.mono_s) + GONE_AFTER_S)
     if room.awaited(now.unix_s):
-        times += [max(s, since_s) + UNCONFIRMED_AFTER_S for q, (_, s) in outbox.stored.items() if q not in own]
+        wait_s = patience_s(room)
+        times += [max(s, since_s) + wait_s for q, (_, s) in outbox.stored.items() if q not in own]
     return min(times, default=None)
 
 

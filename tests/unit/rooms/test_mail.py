@@ -7,7 +7,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from railgun_core.base.ids import PeerId, RoomId
+from railgun_core.base.ids import MsgId, PeerId, RoomId
 from railgun_core.changes import SecretPut
 from railgun_core.rooms.epoch_keys import epoch_keys, mail_keys
 from railgun_core.rooms.mail import CENTRAL, Keeper, RoomMail, day_of, expiry_s, mail_lane
@@ -103,3 +103,13 @@ def test_a_mailbox_counts_for_more_than_the_server_and_what_all_have_is_forgotte
 
 def test_mail_expires_within_a_week_of_its_day() -> None:
     assert expiry_s(TODAY) == (TODAY + 7) * DAY_S
+
+
+def test_on_another_day_letters_are_left_anew() -> None:
+    mail = RoomMail(0.0, NOW_S)
+    mail.forget_before(TODAY - 7)
+    mail.told.add((MsgId(b"m" * 16), False))
+    mail.forget_before(TODAY - 7)
+    assert mail.told
+    mail.forget_before(TODAY - 6)
+    assert not mail.told
