@@ -107,6 +107,14 @@ class _OnTerminal:
             case "joined" if self._alone or sys.stderr.isatty():
                 self._alone = False
                 _say("joined the network: the first peers answered.")
+            case "bootstrap-not-used":
+                _say("mode full asks no configured bootstrap peer; they are kept for another mode.")
+            case "clock-wrong":
+                _say(f"this machine's clock is wrong {notice.detail}: it relays for nobody until it is set right.")
+            case "clock-right":
+                _say("the clock is right again, and this node relays again.")
+            case "disk-low":
+                _say(f"the disk is nearly full ({notice.detail}); see: railgun doctor")
             case "database-repaired":
                 _say(notice.detail)
             case "disk-full" | "unwritable" | "database-damaged" if notice.count == 1:

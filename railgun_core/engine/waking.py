@@ -13,8 +13,6 @@ import socket
 from collections.abc import Callable
 from typing import Protocol
 
-import psutil
-
 from railgun_core.base.clock import Instant
 from railgun_core.base.skew import MIN_VOTES, ClockState
 from railgun_core.discovery.dht import Dht
@@ -69,6 +67,8 @@ def addresses_for(listen_host: str) -> frozenset[str]:
     out = leaving_by(listen_host)
     if out is not None:
         return frozenset((out,))
+    import psutil  # 2 MB that most engines never need
+
     family = socket.AF_INET6 if ":" in listen_host else socket.AF_INET
     found = (one for several in psutil.net_if_addrs().values() for one in several if one.family == family)
     return frozenset(one.address for one in found if not one.address.startswith(("127.", "::1", "fe80:")))
