@@ -1,9 +1,9 @@
 """From a path to a database that can be used: made, checked, set aside if damaged, upgraded.
 
-Order of questions: is it there; was it made by a newer program (then hands off); is it sound (else it is set aside
-with its -wal and -shm under a new name and kept, and a fresh one is made); is its key there, and the right one (else
-hands off); is it of an older program (then it is copied, and upgraded in one transaction). Last, the start is counted
-(`starts`). Runs in a worker thread, before the writer starts.
+Order of questions: is it there; was it made by a newer program (then hands off); is it sound (else a new one is made
+of what can be read of it, and it is set aside with its -wal and -shm under a new name and kept); is its key there, and
+the right one (else hands off); is it of an older program (then it is copied, and upgraded in one transaction). Last,
+the start is counted (`starts`). Runs in a worker thread, before the writer starts.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ from railgun_core.store.checks import Probe, find_damage, key_mark, probe
 from railgun_core.store.connections import connect, writer_engine
 from railgun_core.store.failures import NO_ROOM_BYTES, explained, failure_of
 from railgun_core.store.fresh import create_tables
+from railgun_core.store.salvage import salvage
 from railgun_core.store.schema import APPLICATION_ID, REVISION
 from railgun_core.store.starts import count_up, is_older, mark_beside, raise_alarm, set_mark
 from railgun_core.store.vault import Vault, vault_beside, wrong_key
 from railgun_core.store.wal import has_lost_transactions
 
 _BESIDE: Final = ("-wal", "-shm")
+_FRESH: Final = ".new"
 _KNOWN_SO_FAR: Final = tuple(f"{n:04d}" for n in range(1, int(REVISION) + 1))
 _FIRST_SEALED: Final = "0002"  # the first revision with a key
 _CUT: Final = "The newest entries of the message database were damaged and are gone; a copy is kept as {}."
@@ -85,15 +87,16 @@ def _free_bytes(folder: Path) -> int:
 
 def _prepare(path: Path, in_file: int) -> tuple[Vault, str | None]:
     path.parent.mkdir(mode=DIR_MODE, parents=True, exist_ok=True)
+    fresh = path.with_name(path.name + _FRESH)
+    if fresh.exists() and not path.exists():
+        fresh.rename(path)  # a start was stopped after it had set the damaged one aside
     if not path.exists() or path.stat().st_size == 0:
         return _create(path, in_file), None
     seen, damage = _look(path)
     if damage is None and seen is not None and not seen.is_blank():
         damage = _damage_of(path, seen)
     if damage is not None:
-        name = quarantine(path)
-        vault = _create(path, in_file)
-        return vault, f"The message database was damaged ({damage}): it is kept as {name}, and a new one was made."
+        return _make_anew(path, damage, in_file)
     vault = _vault_of(path, None if seen is None else seen.revision)
     if seen is not None and seen.revision != REVISION:
         if seen.is_blank():
@@ -103,6 +106,39 @@ def _prepare(path: Path, in_file: int) -> tuple[Vault, str | None]:
             _upgrade(path, vault)
     os.chmod(path, FILE_MODE)
     return vault, None
+
+
+def _make_anew(path: Path, damage: str, in_file: int) -> tuple[Vault, str]:
+    """Set a damaged database aside for a new one that holds what could be read of it; and say what happened.
+
+    The new one is made whole under another name first, so that a start that is stopped in between loses nothing.
+    """
+    vault = vault_beside(path, may_create=True)
+    fresh = path.with_name(path.name + _FRESH)
+    _remove(fresh)
+    rooms = 0
+
+    def work(connection: Connection) -> None:
+        nonlocal rooms
+        create_tables(connection, vault, starts=in_file)
+        rooms = salvage(path, connection)
+        raise_alarm(connection)  # what is missing is not known, so nothing of it may be used a second time
+
+    try:
+        os.close(os.open(fresh, os.O_CREAT | os.O_RDWR, FILE_MODE))
+        _change(fresh, work)
+    except BaseException:
+        _remove(fresh)
+        raise
+    name = quarantine(path)
+    fresh.rename(path)
+    again = {0: "no room could be saved", 1: "one room was saved"}.get(rooms, f"{rooms} rooms were saved")
+    return vault, f"The message database was damaged ({damage}): it is kept as {name}, a new one was made, and {again}."
+
+
+def _remove(path: Path) -> None:
+    for end in (*_BESIDE, ""):
+        path.with_name(path.name + end).unlink(missing_ok=True)
 
 
 def _damage_of(path: Path, seen: Probe) -> str | None:
