@@ -73,6 +73,7 @@ class MailDesk:
         self._rounds.pop(room.id, None)
         self._leaving.forget(room.id)
         room.mail.told.clear()
+        self._follow_central(now, out)
         self._context.wake("mail", room.id, now.mono_s)
 
     def submitted(self, room: Room, items: Iterable[Item], now: Instant, out: list[Effect]) -> None:
@@ -332,6 +333,7 @@ class MailDesk:
             times.append(mail.not_before_s if mail.wanted else mail.poll_s)
         if self._leaving.is_busy(room.id) or room.id in self._rounds:
             times.append(now_s + LOOK_S)
+        times += self.central.resting.values()
         if mail.dirty or mail.is_ahead:
             times.append(now_s + SAVE_EVERY_S)
         if self.links.of_room(room.id):

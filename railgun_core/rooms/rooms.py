@@ -132,8 +132,8 @@ class Rooms:
         save(self.context, (room.become(Membership.LEFT),), out)
         for lane in room.every_lane():
             self._close_lane(room, lane, out)
-        self.mail.left(room, now, out)
         del self.rooms[room.id]
+        self.mail.left(room, now, out)
 
     def secure(self, room: Room, now: Instant, out: list[Effect], *, on: bool) -> None:
         """Send through mixes and receive through guards from now on, or no longer.

@@ -131,6 +131,16 @@ def test_a_room_that_hides_its_members_never_uses_the_server() -> None:
     assert village.kept == []
 
 
+def test_the_server_is_not_asked_for_a_room_that_was_left() -> None:
+    village = settled()
+    house = village.houses["member0"]
+    assert len(house.followed) == 8  # today and the seven days before it
+    out: list[Effect] = []
+    house.up.rooms.leave(house.up.rooms.rooms[village.room], village.now, out)
+    village.apply(house, out)
+    assert not house.followed
+
+
 def test_outside_hybrid_mode_the_server_gets_nothing_and_is_followed_for_nothing() -> None:
     village = settled()
     assert village.houses["member0"].followed
