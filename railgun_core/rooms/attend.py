@@ -1,8 +1,8 @@
 """Keeping sessions with a committee: opening, slices, signs of life, and what relays say.
 
 Nothing here decides what a room sends or shows; it turns a relay's frames into calls on publish.py and receive.py.
-Any frame is a sign of life. Looks at the heartbeats fall on a grid of an eighth of a second, which all rooms share, so
-that a device with many rooms wakes up once for all of them. Source: protocol.md 9.
+Any frame is a sign of life. Looks at the heartbeats fall on a grid of an eighth of a second, and what is due soon after
+a look is done with it, so that a device with many rooms wakes up about once a second for all. Source: protocol.md 9.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from railgun_core.rooms import publish, receive, removal, sync
 from railgun_core.rooms.failover import Cause
 from railgun_core.rooms.lane import CALM_S, Lane
 from railgun_core.rooms.room import Room, RoomContext
-from railgun_core.rooms.session import Phase, RelaySession
+from railgun_core.rooms.session import PING_SLACK_S, Phase, RelaySession
 from railgun_core.status import DutyState
 from railgun_core.wire.frames import (
     Ack,
@@ -73,7 +73,7 @@ def link_up(
     session.phase = Phase.OPENING
     session.heart.heard(now.mono_s)
     session.slice = _slice_for(lane)
-    session.opens = 1
+    session.opens, session.used_s = 1, now.mono_s
     out.append(Send(link, (_open(context, lane, session).encode(),)))
 
 
@@ -83,8 +83,11 @@ def reslice(room: Room, context: RoomContext, lane: Lane, now: Instant, out: lis
     A relay that takes over also says what it holds: what its predecessor pushed last may not have arrived.
     """
     for session, slice_ in lane.wanted_slices():
+        if slice_ is Slice.PUSH or not session.in_use:
+            session.used_s = now.mono_s
         session.slice = slice_
         session.opens += 1
+        session.heart.asked_s = now.mono_s  # an OPEN is answered like a ping
         assert session.link is not None
         frames = [_open(context, lane, session).encode()]
         if slice_ is not Slice.QUIET and not room.joining:
@@ -147,6 +150,7 @@ def look(lane: Lane, now: Instant, out: list[Effect], *, cut_off: bool) -> Looke
     `cut_off`: most links of this device are silent, so nobody is declared dead. Costs O(sessions).
     """
     looked = Looked(settled=lane.unsettled)
+    at_s = _step(now) / GRID_PER_S  # a timer that fires late must not shift all later looks
     lane.unsettled = False
     worried = any(s.is_open and s.in_use and s.heart.unanswered for s in lane.sessions.values())
     if worried:
@@ -159,16 +163,19 @@ def look(lane: Lane, now: Instant, out: list[Effect], *, cut_off: bool) -> Looke
                 looked.gone.append(session)
             continue
         was_suspect = session.is_suspect
-        beat = _beat(session, _pace(lane, session, worried=worried), now)
+        beat = session.beat(at_s, _pace(lane, session, worried=worried))
         if beat is Beat.DEAD and not cut_off:
             session.cause = Cause.SILENT
             looked.gone.append(session)
             continue
+        if beat is Beat.DEAD:
+            session.heart.asked_s = at_s
         if beat is not Beat.QUIET:
             out.append(Send(session.link, (Ping(0).encode(),)))
         if session.is_suspect and not was_suspect:
             looked.suspects.append(session)
         looked.settled |= _tried(lane, session, now)
+    looked.settled |= lane.is_stuck
     return looked
 
 
@@ -187,14 +194,14 @@ def suspected(
 def is_cut_off(lanes: Iterable[Lane], now: Instant) -> bool:
     """Whether most of this device's links in use are silent: then it is this device that nobody hears."""
     used = [s for lane in lanes if lane.is_working for s in lane.open_sessions() if s.slice is not Slice.QUIET]
-    answered = sum(now.mono_s - s.heart.heard_s <= ANSWERED_WITHIN_BEATS * s.heart.every_s for s in used)
+    answered = sum(now.mono_s - s.heart.heard_s <= ANSWERED_WITHIN_BEATS * s.pace_s for s in used)
     return len(used) >= 2 and 2 * answered < len(used)
 
 
 def next_look_s(lanes: Iterable[Lane], now: Instant) -> float | None:
     """When the next heartbeat is due, on the grid; None without sessions."""
     times = [
-        session.heart.next_s() if session.is_open else session.heart.heard_s + OPEN_WITHIN_S
+        session.beat_s() if session.is_open else session.heart.heard_s + OPEN_WITHIN_S
         for lane in lanes
         for session in lane.sessions.values()
         if session.link is not None
@@ -202,6 +209,12 @@ def next_look_s(lanes: Iterable[Lane], now: Instant) -> float | None:
     if not times:
         return None
     return max(math.ceil(min(times) * GRID_PER_S), _step(now) + 1) / GRID_PER_S
+
+
+def is_due(lanes: Iterable[Lane], now: Instant) -> bool:
+    """Whether something is due so soon that a look now saves one."""
+    at_s = next_look_s(lanes, now)
+    return at_s is not None and at_s <= now.mono_s + PING_SLACK_S
 
 
 def _step(now: Instant) -> int:
@@ -213,18 +226,6 @@ def _pace(lane: Lane, session: RelaySession, *, worried: bool) -> float:
     if session.tunnelled or not lane.is_working:
         return IDLE_EVERY_S
     return PING_EVERY_S if worried or session.in_use or session.is_suspect else IDLE_EVERY_S
-
-
-def _beat(session: RelaySession, every_s: float, now: Instant) -> Beat:
-    """What is due, as if it were the last step of the grid: a timer that fires late must not shift all later looks."""
-    heart, at_s = session.heart, _step(now) / GRID_PER_S
-    beat = heart.look(at_s)  # at its old pace: a change of pace is no absence
-    if heart.every_s != every_s:
-        heart.every_s = every_s
-        beat = heart.look(at_s) if beat is Beat.QUIET else beat
-    if beat is Beat.DEAD:
-        heart.asked_s = at_s
-    return beat
 
 
 def _tried(lane: Lane, session: RelaySession, now: Instant) -> bool:
@@ -280,8 +281,8 @@ def _opened(
         publish.conclude(room, now, out)
         return
     session.phase = Phase.OPEN
-    session.heart.every_s = _pace(lane, session, worried=False)
-    context.wake("ping", room.id, session.heart.next_s())
+    session.pace_s = _pace(lane, session, worried=False)
+    context.wake("ping", room.id, session.beat_s())
     session.grant(frame.rate_per_s, frame.burst, now.mono_s)
     lane.answered(session.peer_id)
     if session.slice is not Slice.QUIET and not room.joining:

@@ -85,6 +85,12 @@ class Lane:
         """Whether a relay that is not suspect has confirmed that it pushes."""
         return any(s.slice is Slice.PUSH and not s.opens and not s.is_suspect for s in self._open())
 
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the relay that was asked to push does not answer, and another one may."""
+        asked = any(s.slice is Slice.PUSH and s.opens and s.heart.unanswered for s in self._open())
+        return asked and any(not session.standing for session in self._open())
+
     def open_sessions(self) -> list[RelaySession]:
         """Open sessions, best first: those in doubt behind the sound ones, suspects last."""
         return self._ranked(lambda session: session.standing)
@@ -176,8 +182,8 @@ class Lane:
     def wanted_slices(self) -> list[tuple[RelaySession, Slice]]:
         """Sessions whose slice should change: push from the best, ids from the next, silence from the others.
 
-        A relay that pushes keeps doing so until it is suspect, and one in doubt is given nothing new. Nothing moves
-        while all are suspect: which of them comes back, nobody knows.
+        A relay that pushes keeps doing so until it is suspect, and one in doubt, or that was just asked to push and
+        does not answer, is given nothing. Nothing moves while all are suspect: which comes back, nobody knows.
         """
         ranked = self._ranked(_unfit)
         if ranked and ranked[0].is_suspect:
@@ -192,5 +198,6 @@ class Lane:
 
 
 def _unfit(session: RelaySession) -> int:
-    """How little a relay is fit for pushing."""
-    return session.standing if session.slice is not Slice.PUSH or session.is_suspect else 0
+    """How little a relay is fit for pushing. One that does it is, until it is suspect."""
+    pushes = session.slice is Slice.PUSH and not session.opens
+    return session.standing if not pushes or session.is_suspect else 0

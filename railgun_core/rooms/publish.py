@@ -152,7 +152,7 @@ def given_up(room: Room, lane: Lane, session: RelaySession, now: Instant, *, cau
     elsewhere = {envelope.seq for other in others for envelope in other.unstored}
     waiting = [seq for seq in session.pending_seqs() if _waits(room, seq) and seq not in elsewhere]
     if waiting or session.slice is Slice.PUSH:
-        since_s = session.heart.heard_s if cause is Cause.SILENT else now.mono_s
+        since_s = max(session.heart.heard_s, session.used_s) if cause is Cause.SILENT else now.mono_s
         lane.failovers.begin(session.peer_id, cause, since_s=since_s, items=waiting)
 
 
@@ -231,7 +231,7 @@ def _give(
     msg_id = lane.keys.msg_id(room.me, item.seq, sealed.generation)
     frame = envelope(lane, sealed.content, msg_id, context)
     session.sent(Sent(msg_id, item.seq, len(frame), now.mono_s))
-    if session.heart.every_s > PING_EVERY_S and not session.tunnelled:  # it is in use now
+    if session.pace_s > PING_EVERY_S and not session.tunnelled:  # it is in use now
         context.wake("ping", room.id, now.mono_s + PING_EVERY_S)
     chunks.setdefault(_link(session), []).append(frame)
 

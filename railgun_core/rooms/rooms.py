@@ -435,8 +435,15 @@ class Rooms:
             self.timers.set_earlier(("ping", room.id, 0), at_s)
 
     def _ping(self, room: Room, now: Instant, out: list[Effect]) -> None:
-        """Look at every heartbeat of a room, and see to what it shows."""
+        """Look at the heartbeats of a room, and of those that are due soon after."""
         cut_off = attend.is_cut_off((lane for other in self.rooms.values() for lane in other.every_lane()), now)
+        for other in list(self.rooms.values()):
+            if other is room or attend.is_due(other.every_lane(), now):
+                self._look(other, now, out, cut_off=cut_off)
+
+    def _look(self, room: Room, now: Instant, out: list[Effect], *, cut_off: bool) -> None:
+        """See to what a room's heartbeats show."""
+        self.timers.cancel(("ping", room.id, 0))
         for lane in room.every_lane():
             looked = attend.look(lane, now, out, cut_off=cut_off)
             for session in looked.gone:

@@ -12,12 +12,13 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from railgun_core.base.heartbeat import IDLE_EVERY_S, Heartbeat
+from railgun_core.base.heartbeat import IDLE_EVERY_S, Beat, Heartbeat
 from railgun_core.base.ids import DialId, LinkId, MsgId, PeerId
 from railgun_core.rooms.failover import Cause
 from railgun_core.wire.frames import Ack, Slice
 
 RTO_MIN_S, RTO_MAX_S = 0.25, 1.2  # protocol.md 6.1
+PING_SLACK_S = 0.5  # a first ping goes out so much early when this device is awake anyway; the next ones keep the pace
 WINDOW_BYTES = 1024 * 1024  # sent and not yet taken; a quarter of what closes a link
 
 
@@ -52,6 +53,7 @@ class RelaySession:
     begun_s: float
     heart: Heartbeat = field(repr=False)
     tunnelled: bool = False
+    pace_s: float = IDLE_EVERY_S  # how often its relay is asked for a sign of life
     phase: Phase = Phase.DIALLING
     link: LinkId | None = None
     binding: bytes = field(default=b"", repr=False)
@@ -59,6 +61,7 @@ class RelaySession:
     opens: int = 0  # OPEN frames without an answer yet: the slice holds once there is none
     cause: Cause = Cause.CLOSED  # why it ends, when it does
     suspected_s: float | None = None  # on trial since then, also after signs of life
+    used_s: float = 0.0  # since when it is in use; before, its silence was nobody's loss
     taken: int = 0
     stored: int = 0
     in_flight_bytes: int = 0
@@ -87,6 +90,23 @@ class RelaySession:
     def is_suspect(self) -> bool:
         """Whether it is open and its relay left three pings unanswered."""
         return self.phase is Phase.OPEN and self.heart.is_suspect
+
+    def beat(self, at_s: float, pace_s: float) -> Beat:
+        """What its heart needs, asked every `pace_s` from now on."""
+        beat = self._look(at_s)  # at its old pace first: a change of pace is no absence
+        if self.pace_s != pace_s:
+            self.pace_s = pace_s
+            beat = self._look(at_s) if beat is Beat.QUIET else beat
+        return beat
+
+    def _look(self, at_s: float) -> Beat:
+        is_first = self.heart.asked_s <= self.heart.heard_s
+        self.heart.every_s = self.pace_s - PING_SLACK_S if is_first else self.pace_s
+        return self.heart.look(at_s)
+
+    def beat_s(self) -> float:
+        """When its heart has to be looked at."""
+        return max(self.heart.heard_s, self.heart.asked_s) + self.pace_s
 
     @property
     def in_use(self) -> bool:
@@ -132,6 +152,8 @@ class RelaySession:
 
     def sent(self, envelope: Sent) -> None:
         """Note an envelope that leaves now."""
+        if not self.in_use:
+            self.used_s = envelope.at_s
         self.untaken.append(envelope)
         self.in_flight_bytes += envelope.size
         self.allowance -= 1.0

@@ -134,9 +134,9 @@ def test_a_suspect_that_comes_back_waits_behind_the_others_and_then_pushes_again
     opens = sum(isinstance(frame, Open) for relay in table.relays for frame in relay.asked)
     table.after(CALM_S / 2)
     assert opens == sum(isinstance(frame, Open) for relay in table.relays for frame in relay.asked)
-    assert pusher.slice is Slice.QUIET
+    assert table.relay(Slice.PUSH) is not pusher
     table.after(CALM_S)
-    assert pusher.slice is Slice.PUSH
+    assert table.relay(Slice.PUSH) is pusher
     assert len(table.measured("failover")) == 1
     for relay in table.relays:
         relay.ack()  # syncs
@@ -183,6 +183,34 @@ def test_all_three_silent_at_once_others_push_within_five_seconds() -> None:
     silent = [relay for relay in table.relays if relay.silent]
     table.after(DEAD_AFTER_S)
     assert all(hung_up(table, relay) for relay in silent), "others answer: it is not this member that is cut off"
+
+
+def test_a_successor_that_does_not_answer_is_passed_over_before_it_is_suspect() -> None:
+    table = seated()
+    pusher, second, third = (table.relay(s) for s in (Slice.PUSH, Slice.ANNOUNCE, Slice.QUIET))
+    silence(second)
+    pusher.die()
+    assert second.slice is Slice.PUSH
+    table.after(2.4)
+    assert not table.session(second).is_suspect
+    assert third.slice is Slice.PUSH
+    (failover,) = table.measured("failover")
+    assert (failover.cause, failover.ms < 2_500) == ("closed", True)
+
+
+def test_the_silence_of_a_relay_before_it_was_used_is_no_part_of_a_failover() -> None:
+    table = seated()
+    table.after(4.0)  # the third relay is asked every five seconds
+    third = table.relay(Slice.QUIET)
+    silence(third)
+    table.after(0.9)
+    for relay in list(table.relays):
+        if relay is not third:
+            table.dead.add(relay.peer_id)
+            relay.die()
+    began_s = table.now.mono_s
+    table.after(6.0)
+    assert all(failover.ms <= (table.now.mono_s - began_s) * 1000 for failover in table.measured("failover"))
 
 
 def test_an_item_is_with_another_relay_when_all_sessions_are_silent() -> None:
