@@ -14,11 +14,13 @@ import click
 from click.core import ParameterSource
 
 from railgun_core.bench.options import BenchIdleOptions, BenchMixOptions, BenchRelayOptions, BenchTransportOptions
+from railgun_core.cli.chaos import run_chaos
 from railgun_core.cli.frame import Place, common, data_dir_option, json_option, run_async
 from railgun_core.cli.outcome import print_json
 from railgun_core.cli.tables import pairs
 from railgun_core.demo.options import MAILBOXES, SECURE_EPOCH_S, SIZES, DemoOptions, parse_sizes
-from railgun_core.sim.options import FlowOptions, Partition, SimOptions, parse_seeds
+from railgun_core.sim.faults import MINUTES
+from railgun_core.sim.options import ChaosOptions, FlowOptions, Partition, SimOptions, parse_seeds
 from railgun_core.wire.envelope import SizeClass
 
 _DEMO, _SIM, _RELAY, _TRANSPORT = DemoOptions(), SimOptions(), BenchRelayOptions(), BenchTransportOptions()
@@ -74,9 +76,15 @@ def demo(place: Place, rate: float, size: str, kill_size: str, **given: Any) -> 
 @click.option("--clients", type=int, help="Instead of nodes: clients of a mixnet, watched by who sees all its wires.")
 @click.option("--mixes", type=int, default=_FLOW.mixes, show_default=True, help="With --clients.")
 @click.option("--packets-per-s", type=float, default=_FLOW.packets_per_s, show_default=True, help="Of each client.")
+@click.option("--chaos", is_flag=True, help="Instead: everything that can go wrong, one small network for each seed.")
+@click.option("--jobs", type=int, default=0, help="With --chaos: processes. [default: one for each core]")
+@click.option("--trace", is_flag=True, help="With --chaos: the last events of the peers involved in a failure.")
 @common
 def sim(
     place: Place,
+    chaos: bool,
+    jobs: int,
+    trace: bool,
     clients: int | None,
     mixes: int,
     packets_per_s: float,
@@ -90,6 +98,10 @@ def sim(
     """Run many nodes in this process under a virtual clock: the same seed gives the same trace."""
     if seed is not None and seeds is not None:
         raise click.UsageError("Give --seed or --seeds, not both.")
+    if chaos:
+        wanted = parse_seeds(seeds or str(1 if seed is None else seed), most=1_000_000)
+        _quiet()
+        return run_chaos(place, ChaosOptions(wanted, given["minutes"] if _named("minutes") else MINUTES, jobs, trace))
     if clients is not None:
         return _report(place, _flow(clients, mixes, packets_per_s, seed, given))
     options = SimOptions(
@@ -109,9 +121,13 @@ def sim(
 def _flow(clients: int, mixes: int, packets_per_s: float, seed: int | None, given: dict[str, Any]) -> dict[str, object]:
     from railgun_core.sim import flow
 
-    named = click.get_current_context().get_parameter_source("minutes") is not ParameterSource.DEFAULT
-    seconds = given["minutes"] * 60 if named else _FLOW.seconds
+    seconds = given["minutes"] * 60 if _named("minutes") else _FLOW.seconds
     return flow(FlowOptions(clients, mixes, packets_per_s, seconds, 1 if seed is None else seed))
+
+
+def _named(option: str) -> bool:
+    """Whether an option of this command was given."""
+    return click.get_current_context().get_parameter_source(option) is not ParameterSource.DEFAULT
 
 
 @click.group()

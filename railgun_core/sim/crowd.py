@@ -117,9 +117,8 @@ class Crowd:
         self.world.apply(by, effects)
         return True
 
-    def speak(self) -> None:
-        """One message by a random person that can say something now."""
-        room = self._rng.randrange(len(self.ids))
+    def speak(self, room: int) -> None:
+        """One message by a random member that can say something now."""
         able = [stay for stay in self.stays.values() if stay.room == room and self._able(stay)]
         if able:
             self.say(able[self._rng.randrange(len(able))])

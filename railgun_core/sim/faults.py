@@ -88,10 +88,11 @@ class Plan:
         return "\n".join(lines + [str(fault) for fault in self.faults])
 
 
-PEERS = (9, 13)
-FAULTS = (6, 10)
-BEGIN_S = 20.0
-HEAL_S = 300.0
+PEERS = (9, 12)
+FAULTS = (6, 9)  # in MINUTES of trouble, and as many more as it lasts longer
+MINUTES = 2.5
+BEGIN_S = 15.0
+LAST_BEGIN_S = 20.0  # before everything is well again
 LASTS_S: dict[FaultKind, tuple[float, float]] = {
     FaultKind.HALVES: (5, 130),
     FaultKind.RING: (5, 90),
@@ -121,38 +122,40 @@ LASTS_S: dict[FaultKind, tuple[float, float]] = {
 }
 
 
-def plan(seed: int) -> Plan:
-    """The plan of a seed. Pure: the same seed gives the same plan."""
+def plan(seed: int, *, minutes: float = MINUTES) -> Plan:
+    """The plan of a seed, with that much virtual time of trouble. Pure: the same arguments give the same plan."""
     rng = Random(f"chaos {seed}")
     peers = rng.randint(*PEERS)
     numbers = rng.sample(range(peers), 7)
     rooms = (tuple(numbers[:3]), tuple(numbers[3:]))
     if rng.random() < 0.4:  # somebody is in both
         rooms = (rooms[0], (rooms[0][0], *rooms[1][1:]))
-    kinds = rng.sample(list(FaultKind), rng.randint(*FAULTS))
+    heal_s = minutes * 60
+    count = round(rng.randint(*FAULTS) * max(1.0, minutes / MINUTES))
+    kinds = rng.sample(list(FaultKind), min(count, len(FaultKind)))
     if FaultKind.REMOVE in kinds and FaultKind.JOIN in kinds:
         kinds.remove(FaultKind.JOIN)  # who joins by a root that is being given up is promised nothing
-    faults = tuple(sorted((_fault(kind, peers, rooms, rng) for kind in kinds), key=lambda fault: fault.start_s))
+    faults = tuple(sorted((_fault(kind, peers, rooms, heal_s, rng) for kind in kinds), key=lambda fault: fault.start_s))
     hybrid = FaultKind.CENTRAL_DOWN in kinds or rng.random() < 0.1
-    away = _absences(rooms[0][2], rng)
-    return Plan(seed, peers, rooms, away, faults, HEAL_S, hybrid=hybrid, midnight=rng.random() < 0.3)
+    away = _absences(rooms[0][2], heal_s, rng)
+    return Plan(seed, peers, rooms, away, faults, heal_s, hybrid=hybrid, midnight=rng.random() < 0.3)
 
 
-def _absences(peer: int, rng: Random) -> tuple[tuple[int, float, float], ...]:
+def _absences(peer: int, heal_s: float, rng: Random) -> tuple[tuple[int, float, float], ...]:
     """A member that is online for a short while now and then."""
     if rng.random() < 0.5:
         return ()
     spans, at_s = [], BEGIN_S + rng.uniform(5, 30)
-    while at_s < HEAL_S - 20:
-        back_s = min(HEAL_S, at_s + rng.uniform(40, 120))
+    while at_s < heal_s - LAST_BEGIN_S:
+        back_s = min(heal_s, at_s + rng.uniform(30, 100))
         spans.append((peer, at_s, back_s))
         at_s = back_s + rng.uniform(8, 30)
     return tuple(spans)
 
 
-def _fault(kind: FaultKind, peers: int, rooms: tuple[tuple[int, ...], ...], rng: Random) -> Fault:
-    start_s = rng.uniform(BEGIN_S, HEAL_S - 25)
-    end_s = min(HEAL_S, start_s + rng.uniform(*LASTS_S.get(kind, (1, 1))))
+def _fault(kind: FaultKind, peers: int, rooms: tuple[tuple[int, ...], ...], heal_s: float, rng: Random) -> Fault:
+    start_s = rng.uniform(BEGIN_S, heal_s - LAST_BEGIN_S)
+    end_s = min(heal_s, start_s + rng.uniform(*LASTS_S.get(kind, (1, 1))))
     room = rng.randrange(len(rooms))
     members = sorted({number for room_ in rooms for number in room_})
     one = (members[rng.randrange(len(members))],) if rng.random() < 0.7 else (rng.randrange(peers),)

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from railgun_core.base.errors import UsageError
@@ -31,17 +32,31 @@ class Partition:
         return cls(start_min, end_min)
 
 
-def parse_seeds(text: str) -> tuple[int, ...]:
-    """`1..20` or `7`: at most 10,000 seeds, lowest first. UsageError otherwise."""
+def parse_seeds(text: str, *, most: int = 10_000) -> range:
+    """`1..20` or `7`: at most so many seeds, lowest first. UsageError otherwise."""
     left, dots, right = text.partition("..")
     try:
         first = int(left)
         last = int(right) if dots else first
     except ValueError:
         raise UsageError("--seeds must look like 1..20.") from None
-    if not 0 <= first <= last < 2**63 or last - first >= 10_000:
-        raise UsageError("--seeds must look like 1..20, at most 10,000 of them.")
-    return tuple(range(first, last + 1))
+    if not 0 <= first <= last < 2**63 or last - first >= most:
+        raise UsageError(f"--seeds must look like 1..20, at most {most:,} of them.")
+    return range(first, last + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class ChaosOptions:
+    """Many seeds of chaos. `minutes`: virtual, of trouble in each; `jobs`: processes, 0 for as many as cores."""
+
+    seeds: range
+    minutes: float
+    jobs: int = 0
+    trace: bool = False
+
+    def __post_init__(self) -> None:
+        _within("--minutes", self.minutes, 1, 1_000)
+        _within("--jobs", self.jobs, 0, 1_024)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +65,7 @@ class SimOptions:
 
     peers: int = 50
     minutes: float = 30.0  # virtual
-    seeds: tuple[int, ...] = (1,)
+    seeds: Sequence[int] = (1,)
     loss: float = 0.0  # share of links' chunks that are lost and sent again, 0..1
     partition: Partition | None = None
     churn_per_hour: float = 0.0

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 import itertools
+import struct
 from collections import deque
 from collections.abc import Callable, Sequence
 from random import Random
@@ -65,6 +66,7 @@ LOOKUP_S = (0.08, 0.4)
 SLEPT_S = 15.0  # protocol.md 9: a shorter gap is no sleep
 NOTICED_WITHIN_S = 1.0
 ROUNDING_S = 1e-6  # a deadline that went through two clocks is not before its time
+_LINE = struct.Struct(">dHB")
 LOG_LINES = 60  # of each peer, while events are logged
 
 
@@ -107,6 +109,7 @@ class World:
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._serial = itertools.count()
         self._trace = hashlib.sha256()
+        self._kinds: dict[type, int] = {}
         self.clock = make_clock(epoch_s)
         self._secure, self._mailboxes = secure, mailboxes
         self._start_unix_s = start_unix_s
@@ -321,8 +324,12 @@ class World:
             detail = b"%d:%d" % (effect.link, sum(map(len, effect.chunks))) + bytes(effect.chunks[0][:40])
         elif isinstance(effect, Moved):
             detail = b"%d-%d-%d" % (effect.first, effect.last, effect.delivery)
-        line = b"%.9f %d %s " % (self.now_s, peer.number, type(effect).__name__.encode())
-        self._trace.update(line + detail)
+        kind = type(effect)
+        number = self._kinds.get(kind)
+        if number is None:
+            number = self._kinds[kind] = len(self._kinds)
+            self._trace.update(kind.__name__.encode())
+        self._trace.update(_LINE.pack(self.now_s, peer.number, number) + detail)
         if self.log is not None:
             self._write(peer, f"> {type(effect).__name__} {_told(effect)}")
 
