@@ -137,6 +137,8 @@ def _take(
     elif isinstance(decoded, Letters):
         for inbox, items in opening.letters(room, context, lane, decoded, now, out):
             _collect(ready, inbox, items)
+    elif isinstance(decoded, Heads):
+        context.compare_heads(room, decoded.heads, now, out)
     return Taken.HERE
 
 
