@@ -217,6 +217,7 @@ class MailDesk:
         """Hybrid mode is on or off; `first`: the server comes before the committee."""
         self.central.enabled, self.central.first = enabled, first
         self.central.up = self.central.up and enabled
+        self.central.resting.clear()
         self._follow_central(now, out, anew=True)
         self._look_everywhere(now)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from railgun_core.base.ids import RoomId
 from railgun_core.changes import Delivery
 from railgun_core.events import Effect
+from railgun_core.rooms.detour import NoDetour
 from railgun_core.rooms.mail import Keeper
 from tests.unit.rooms.village import ROOT, Village
 
@@ -139,6 +141,10 @@ def test_the_server_is_not_asked_for_a_room_that_was_left() -> None:
     house.up.rooms.leave(house.up.rooms.rooms[village.room], village.now, out)
     village.apply(house, out)
     assert not house.followed
+
+
+def test_there_is_no_detour_and_that_is_said() -> None:
+    assert NoDetour().ways(RoomId(bytes(16))) == ()
 
 
 def test_outside_hybrid_mode_the_server_gets_nothing_and_is_followed_for_nothing() -> None:

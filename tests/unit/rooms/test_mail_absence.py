@@ -51,6 +51,29 @@ def test_a_committee_that_falls_silent_loses_nothing_and_holds_nothing_up(before
     village.run_until(lambda: village.read("member1") == [b"before", b"during", b"after"], within_s=12.0)
 
 
+def test_mail_goes_on_over_midnight() -> None:
+    village = Village()
+    village.skip(DAY_S - village.now.unix_s % DAY_S - 40)
+    village.start(*village.houses)
+    village.enter("member0", "member1")
+    village.stop(*[house.name for house in village.named("relay")])
+    said = []
+    for n in range(30):
+        said.append(b"%d" % n)
+        village.say("member0", said[-1])
+        village.run(2.0)
+    village.run(8.0)
+    assert village.read("member1") == said
+    assert village.reached("member0", Delivery.STORED) == len(said)
+    assert len(village.mail("member0").lanes) == 2
+    village.stop("member1")
+    village.say("member0", b"last")
+    village.run(10.0)
+    village.stop("member0")
+    village.start("member1")
+    village.run_until(lambda: village.read("member1") == [*said, b"last"], within_s=20.0)
+
+
 def test_who_wakes_from_a_long_sleep_is_brought_what_was_left() -> None:
     village, relays, _ = settled()
     village.stop("member1")
