@@ -1,8 +1,10 @@
 """B10: relays that take envelopes and drop some of them.
 
 They acknowledge everything, replicate what they like and push what they like. Members notice gaps in each sender's
-sequence, ask other relays by name, and then the sender. Residual: a committee that is hostile in all its seats holds
-everything up for an epoch; nothing is lost, because the sender keeps it until members confirm.
+sequence, ask other relays by name, and then the sender. Each envelope is pushed by one relay only and announced by
+another, so what is pushed is what the honest share of the seats pushes; the rest comes by name within 5 s. Residual: a
+committee that is hostile in all its seats holds everything up for an epoch; nothing is lost, because the sender keeps
+it until members confirm.
 """
 
 from __future__ import annotations
@@ -56,7 +58,7 @@ def test_when_a_fifth_of_the_relays_drop_half_nearly_everything_is_there_within_
     assert dropped[0] > 100
     assert lost == 0
     in_time = sum(ms <= PULLED_WITHIN_MS for ms in latency_ms)
-    assert in_time >= 0.995 * expected
+    assert in_time >= 0.999 * expected
 
 
 def test_when_half_of_the_relays_drop_half_nothing_is_lost_in_the_end() -> None:

@@ -35,6 +35,7 @@ def test_the_defaults_are_a_valid_run() -> None:
         {"kills": 1, "kill_sizes": (0,)},
         {"kills": 1, "kill_sizes": (6,), "peers": 20},
         {"kills": 1, "kill_sizes": (1, 4), "peers": 9},
+        {"kills": 1, "kill_sizes": (5,), "peers": 7, "mode": "hybrid"},
         {"mailboxes": 9},
         {"mode": "full"},
         {"kill_central": True},
@@ -51,6 +52,10 @@ def test_members_serve_nobody_where_seats_are_killed_in_rounds() -> None:
     assert DemoOptions(peers=14, members=4).relays == 14
     assert DemoOptions(peers=14, members=4, kills=9, kill_sizes=(1, 2, 4)).relays == 10
     assert DemoOptions(peers=14, members=4, kills=9, secure=True).relays == 14  # devices are the members there
+
+
+def test_every_relay_may_die_at_once_where_a_central_server_is() -> None:
+    assert DemoOptions(peers=8, members=3, kills=1, kill_sizes=(5,), mode="hybrid").relays == 5
 
 
 def test_three_relays_keep_mail_where_committees_die_and_none_elsewhere() -> None:
