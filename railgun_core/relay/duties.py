@@ -104,6 +104,11 @@ class Duties:
             out.append(SaveSoon((duty.put(),)))
         return duty.rotation.state is DutyState.RETIRED
 
+    def replan(self, now: Instant) -> None:
+        """The monotonic clock may have stood still while epochs went by: plan every duty's turn again."""
+        for duty in self.live.values():
+            self._plan_turn(duty, now)
+
     def retire(self, duty: Duty, out: list[Effect]) -> None:
         """Forget a duty; only its totals stay."""
         del self.live[duty.handle]

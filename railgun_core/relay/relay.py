@@ -136,7 +136,11 @@ class Relay:
         self._fellowship.dial_failed(peer_id, now, out)
 
     def woke(self, now: Instant, out: list[Effect]) -> None:
-        """This machine slept or moved, and its links were dropped: fellows are dialled anew at once."""
+        """This machine slept or moved, and its links were dropped: fellows are dialled anew at once.
+
+        Turns are planned again: the monotonic clock may have stood still while epochs went by.
+        """
+        self._duties.replan(now)
         self._fellowship.woke(now, out)
 
     def cut_off(self, now: Instant) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from railgun_core.base.clock import Instant
 from railgun_core.base.ids import handle_of
 from railgun_core.base.keys import Identity
 from railgun_core.relay.fellowship import FIRST_MISSED_AFTER_S
@@ -180,6 +181,14 @@ def test_waking_forgets_every_back_off_and_dials_all_fellows_at_once() -> None:
     assert desk.dialled[:4] == [fellow.peer_id for fellow in FELLOWS]
     assert desk.duty.promoted == 0
     assert not desk.relay.cut_off(desk.now)
+
+
+def test_a_duty_whose_epoch_went_by_in_a_sleep_retires_at_once_on_waking() -> None:
+    desk, _, _ = busy_desk()
+    desk.now = Instant(desk.now.mono_s + 1.0, desk.now.unix_s + 10_000.0)  # this clock stands still in a sleep
+    desk.relay.woke(desk.now, desk.out)
+    desk.after(0.0)
+    assert not desk.relay.duties
 
 
 def test_a_suspect_that_dials_anew_is_met_on_its_new_link_whoever_dialled_the_old_one() -> None:
