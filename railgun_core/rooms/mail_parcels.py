@@ -15,6 +15,7 @@ from railgun_core.wire.kinds import Refusal
 from railgun_core.wire.mail import Deposit
 
 WINDOW = 64  # envelopes of a room that are on their way at a time
+WINDOW_BYTES = 1024 * 1024  # of them on one link; a quarter of what closes it
 POSTS = 8  # and through mixes, where each waits for its turn with everything else
 ANSWER_WITHIN_S, POST_WITHIN_S = 10.0, 60.0
 LINGER_S = 10.0  # an envelope that is kept waits this long for the mailboxes that have not answered yet
@@ -40,6 +41,11 @@ class Parcel:
     central_again_s: float = float("-inf")
     is_kept: bool = False
     kept_s: float = 0.0
+
+    @property
+    def size(self) -> int:
+        """Bytes of its envelope."""
+        return len(self.deposit.envelope)
 
     def may_go(self, mailbox: PeerId, now_s: float) -> bool:
         """Whether a mailbox is to be given it now."""
@@ -90,8 +96,16 @@ class Spool:
                 self._parts.setdefault(parcel.seq, set()).add(parcel.deposit.msg_id)
 
     def due(self, mailbox: PeerId, now_s: float) -> list[Parcel]:
-        """What a mailbox is to be given now, in order."""
-        return [parcel for parcel in self.parcels.values() if parcel.may_go(mailbox, now_s)]
+        """What a mailbox is to be given now, in order: no more than its link may hold."""
+        left = WINDOW_BYTES - sum(p.size for p in self.parcels.values() if mailbox in p.sent_s)
+        found: list[Parcel] = []
+        for parcel in self.parcels.values():
+            if parcel.may_go(mailbox, now_s):
+                left -= parcel.size
+                if left < 0:
+                    break
+                found.append(parcel)
+        return found
 
     def kept(self, parcel: Parcel, now_s: float) -> int | None:
         """An envelope is kept; the item that is kept because of it."""

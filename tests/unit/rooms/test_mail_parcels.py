@@ -17,9 +17,9 @@ LANE = mail_lane({}, b"r" * 32, 20_000, Random(1))
 BOXES = tuple(PeerId(bytes((n,)) * 32) for n in range(1, 4))
 
 
-def parcel_of(number: int, seq: int | None) -> Parcel:
+def parcel_of(number: int, seq: int | None, *, size: int = 256) -> Parcel:
     deposit = sign_deposit(
-        LANE.keys.sign, LANE.epoch, expiry_s(LANE.epoch), MsgId(number.to_bytes(16, "big")), bytes(256)
+        LANE.keys.sign, LANE.epoch, expiry_s(LANE.epoch), MsgId(number.to_bytes(16, "big")), bytes(size)
     )
     return Parcel(deposit, seq, 0.0)
 
@@ -53,6 +53,16 @@ def test_a_mailbox_is_given_each_envelope_once_and_again_when_its_link_was_lost(
     spool.receipt(BOXES[0], next(iter(spool.parcels)), None, 0.0, 1.0)
     spool.lost(BOXES[0], 2.0)
     assert [parcel.seq for parcel in give(spool, BOXES[0], 2.0)] == [2]
+
+
+def test_a_link_is_given_no_more_than_it_may_hold() -> None:
+    spool = Spool(LANE, posts=False)
+    spool.add(parcel_of(n, n + 1, size=65_536) for n in range(40))
+    assert len(give(spool, BOXES[0], 0.0)) == 16
+    assert give(spool, BOXES[0], 0.0) == []
+    spool.receipt(BOXES[0], next(iter(spool.parcels)), None, 0.0, 1.0)
+    assert [parcel.seq for parcel in give(spool, BOXES[0], 1.0)] == [17]
+    assert len(give(spool, BOXES[1], 1.0)) == 16
 
 
 def test_who_refuses_is_asked_again_ever_more_rarely_and_a_full_one_after_minutes() -> None:
