@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import dataclasses
 
+import pytest
+
 from railgun_core.events import Effect, Send
 from railgun_core.sim.options import SimOptions
 from railgun_core.sim.report import prepare
@@ -53,6 +55,7 @@ def hostile(count: int) -> tuple[World, list[float], int, int, list[int]]:
     return world, workload.latency_ms, workload.expected, workload.lost, dropped
 
 
+@pytest.mark.deadline(300)
 def test_when_a_fifth_of_the_relays_drop_half_nearly_everything_is_there_within_5_s_and_all_in_the_end() -> None:
     _, latency_ms, expected, lost, dropped = hostile(4)
     assert dropped[0] > 100
@@ -61,6 +64,7 @@ def test_when_a_fifth_of_the_relays_drop_half_nearly_everything_is_there_within_
     assert in_time >= 0.999 * expected
 
 
+@pytest.mark.deadline(300)
 def test_when_half_of_the_relays_drop_half_nothing_is_lost_in_the_end() -> None:
     _, _, expected, lost, dropped = hostile(10)
     assert dropped[0] > 100
