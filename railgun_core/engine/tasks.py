@@ -20,9 +20,13 @@ class Tasks:
     def __init__(self, notice: Callable[[str, str, str], None]) -> None:
         self._notice = notice
         self._tasks: set[asyncio.Task[None]] = set()
+        self._is_closed = False
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run this until it ends or the engine does."""
+        """Run this until it ends or the engine does. Nothing begins once that has ended."""
+        if self._is_closed:
+            work.close()
+            return
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -33,6 +37,7 @@ class Tasks:
 
     async def close(self) -> None:
         """End everything. STOP_WITHIN_S at most."""
+        self._is_closed = True
         for task in list(self._tasks):
             task.cancel()
         if self._tasks:
