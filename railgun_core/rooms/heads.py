@@ -51,10 +51,11 @@ class HeadBook:
 
     def to_pass_on(self) -> tuple[Head, ...]:
         """The newest heads of every relay: those that other members most likely have of them too."""
+        share = max(1, min(PASSED_ON_OF_A_RELAY, MAX_HEADS // max(1, len(self._heads))))
         chosen: list[Head] = []
         for known in self._heads.values():
-            chosen += sorted(known.values(), key=lambda head: head.count)[-PASSED_ON_OF_A_RELAY:]
-        return tuple(chosen[-MAX_HEADS:])
+            chosen += sorted(known.values(), key=lambda head: head.count)[-share:]
+        return tuple(chosen[:MAX_HEADS])
 
 
 class Witness(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from random import Random
 
 from railgun_core.base.ids import MsgId, Tag
@@ -70,6 +71,16 @@ def test_a_forged_head_convicts_nobody(rng: Random) -> None:
     assert late.take(forged) is None
     assert late.take(true) is None, "what was forged first is not kept either"
     assert late.to_pass_on() == (true,)
+
+
+def test_every_relay_has_its_share_of_what_is_passed_on(rng: Random) -> None:
+    book = HeadBook()
+    for _ in range(5):
+        for head in heads(some_ids(rng, 160), relay=Identity(rng.randbytes(32))):
+            book.take(head)
+    counts = Counter(head.relay for head in book.to_pass_on())
+    assert len(counts) == 5
+    assert set(counts.values()) == {4}
 
 
 def test_a_book_is_bounded(rng: Random) -> None:
