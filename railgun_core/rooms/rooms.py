@@ -326,11 +326,12 @@ class Rooms:
         if room.moving:  # its root is being changed: this is called again when it has been
             return
         self._open_lanes(room, now, out)
+        newest = max(clock.live_epochs(now.unix_s))
         for lane in room.every_lane():
             if DutyState.OVERLAP in lane.rotation.advance(now.unix_s):
                 within_s = context.rng.uniform(0.1, 0.6) * clock.overlap_s
                 context.wake("heads", room.id, now.mono_s + within_s)
-            if not lane.is_live:
+            if not lane.is_live or lane.epoch > newest:  # later than the next: the clock was ahead, and went back
                 self._close_lane(room, lane, out)
             elif lane.open_sessions():
                 attend.greet(room, self.context, lane, now, out)

@@ -17,7 +17,7 @@ CAPS: Final[Mapping[str, int]] = {
     "Timers._heap": 6_000,  # entries that were replaced stay until they come up
     "RelayView._cache": 1_024,
     "Relay.duties": 500,
-    "Lane.sessions": 8,
+    "Lane.sessions": 16,  # seats, standbys, and those of the committee before
     "Room.lanes": 3,
     "Lineage.formers": 16,
     "Inbox.ahead": 4_096,

@@ -82,7 +82,7 @@ class Strikes:
             kinds.CLOCK_JUMP: self._right_clocks,
             kinds.CLOCK_STROBE: self._right_clocks,
             kinds.DISK_FULL: self._free_disk,
-            kinds.TORN_WRITE: self._start,
+            kinds.TORN_WRITE: self._mend,
             kinds.BIT_FLIP: self._start_empty,
             kinds.SLOW_DISK: lambda f: self._each(f, lambda peer: setattr(peer.disk, "slowness", 1.0)),
             kinds.SUSPEND: self._wake_up,
@@ -246,6 +246,10 @@ class Strikes:
         for peer in self._up(fault):
             peer.disk.tears = True
         return bool(self._up(fault))
+
+    def _mend(self, fault: Fault) -> None:
+        self._each(fault, lambda peer: setattr(peer.disk, "tears", False))
+        self._start(fault)
 
     def _slow_disk(self, fault: Fault) -> bool:
         self._each(fault, lambda peer: setattr(peer.disk, "slowness", fault.amount))
