@@ -48,9 +48,9 @@ IMPURE = {
     "threading",
     "time",
 }
-IMPURE |= {"iroh", "kademlia", "PySide6", "qasync", "sqlalchemy", "structlog", "uvloop"}
+IMPURE |= {"iroh", "kademlia", "nats", "PySide6", "qasync", "sqlalchemy", "structlog", "uvloop"}
 ONLY_IN = {"iroh": "transport/", "kademlia": "discovery/", "rpcudp": "discovery/", "sqlalchemy": "store/"}
-ONLY_IN |= {"alembic": "store/", "zeroconf": "discovery/"}
+ONLY_IN |= {"alembic": "store/", "nats": "central/", "zeroconf": "discovery/"}
 
 
 @cache
