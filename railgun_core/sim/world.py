@@ -67,6 +67,7 @@ SLEPT_S = 15.0  # protocol.md 9: a shorter gap is no sleep
 NOTICED_WITHIN_S = 1.0
 ROUNDING_S = 1e-6  # a deadline that went through two clocks is not before its time
 _LINE = struct.Struct(">dHB")
+TRACED_BYTES = 13  # of a frame: length, type and tag; ids of mail name ciphertexts, which have chance of their own
 LOG_LINES = 60  # of each peer, while events are logged
 
 
@@ -321,7 +322,7 @@ class World:
     def _note(self, peer: SimPeer, effect: Effect) -> None:
         detail = b""
         if isinstance(effect, Send):
-            detail = b"%d:%d" % (effect.link, sum(map(len, effect.chunks))) + bytes(effect.chunks[0][:40])
+            detail = b"%d:%d" % (effect.link, sum(map(len, effect.chunks))) + bytes(effect.chunks[0][:TRACED_BYTES])
         elif isinstance(effect, Moved):
             detail = b"%d-%d-%d" % (effect.first, effect.last, effect.delivery)
         kind = type(effect)
