@@ -14,8 +14,8 @@ from railgun_core.changes import Item
 from railgun_core.committee.epoch import EpochClock
 from railgun_core.local_api import messages as m
 from railgun_core.rooms.mail import Keeper
+from railgun_core.rooms.naming import member_text
 from railgun_core.rooms.room import Room
-from railgun_core.rooms.rooms import member_text
 
 _PLACES = {Keeper.MAILBOX: "mailbox", Keeper.CENTRAL: "central"}
 

@@ -17,8 +17,8 @@ from railgun_core.local_api.handlers import Handler, call
 from railgun_core.local_api.outgoing import check_messages, hand_over
 from railgun_core.local_api.privacy import PrivacyPort
 from railgun_core.local_api.verbs_rooms import room_info
+from railgun_core.rooms.naming import find_room
 from railgun_core.rooms.room import Room
-from railgun_core.rooms.rooms import find_room
 
 DAYS_KEPT = 31
 SHORTEST_PREFIX = 4  # hex digits of a member's id that may stand for it

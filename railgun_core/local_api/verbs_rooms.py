@@ -19,8 +19,8 @@ from railgun_core.local_api.outbox import outbox_of
 from railgun_core.local_api.outgoing import check_messages, hand_over
 from railgun_core.rooms.epoch_keys import room_id_of
 from railgun_core.rooms.invite import LIFETIME_S, Invite, decode_invite, encode_invite
+from railgun_core.rooms.naming import find_room, member_text
 from railgun_core.rooms.room import Room
-from railgun_core.rooms.rooms import find_room, member_text
 
 PAGE = 500
 MOST_IN_A_PAGE = 1_000

@@ -478,20 +478,3 @@ class Rooms:
 
     def _is_guarded(self, room: Room) -> bool:
         return room.secure or self.context.carrier.all_rooms
-
-
-def find_room(rooms: Iterable[Room], wanted: str) -> Room:
-    """A room by its name or the start of its id. UsageError when none or several match."""
-    found = [r for r in rooms if r.put.name == wanted] or [
-        r for r in rooms if len(wanted) >= 4 and r.id.hex().startswith(wanted.lower())
-    ]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise UsageError(f"several rooms are called {wanted}: use the id", code="ambiguous-room")
-    raise UsageError(f"you are in no room called {wanted}", code="no-such-room")
-
-
-def member_text(member: MemberId) -> str:
-    """A member's name for people."""
-    return member.hex()[:8]
