@@ -23,6 +23,7 @@ _VERBS = {
     "peers": ("look", "The relays that this node knows."),
     "inspect": ("inspecting", "Recompute a committee from signed records and say who holds which seat, and why."),
     "exposure": ("exposing", "What others could have learned of you, from what was really used."),
+    "telemetry": ("performing", "How relays performed for this device, and who gets to know."),
     "doctor": ("look", "Check that everything a relay needs is there."),
     "logs": ("look", "The newest lines of the engine's log."),
     "bench": ("lab", "Measure: relay, transport, idle, dht, store."),

@@ -144,6 +144,12 @@ class ExposureAsk(msgspec.Struct, frozen=True):
     days_ago: int = 0
 
 
+class TelemetryAsk(msgspec.Struct, frozen=True):
+    """`telemetry` -> TelemetryDay: how relays performed for this device today, or `days_ago`."""
+
+    days_ago: int = 0
+
+
 class InspectArgs(msgspec.Struct, frozen=True):
     """`inspect` -> Inspections. Either an own `room`, or a `tag` in hex; all saved epochs or one.
 
@@ -271,6 +277,37 @@ class Outbox(msgspec.Struct, frozen=True):
     stored: tuple[OutboxGroup, ...] = ()
     members: tuple[OutboxMember, ...] = ()
     last_seq: int = 0
+
+
+class RelayPerformance(msgspec.Struct, frozen=True):
+    """One relay on one day; `relay`: the first digits of its id, or "others" past the 500th. Envelopes, not items.
+
+    `attempts`: given to it; `stored`: held by a majority of its committee; `failures`: refused, or unconfirmed when
+    its link ended; `unreached`: times no link came about. Times to its answer are the upper edges of coarse classes,
+    None while nothing was measured; the last class, 3,200, is open: more than 1,600.
+    """
+
+    relay: str
+    attempts: int
+    stored: int
+    failures: int
+    unreached: int
+    ack_p50_ms: int | None
+    ack_p95_ms: int | None
+
+
+class TelemetryDay(msgspec.Struct, frozen=True):
+    """`telemetry`: one day (UTC), the most used relays first.
+
+    `goes`: nowhere (option `telemetry` local), not-hybrid (share, but no central server in this mode) or central: the
+    sums of a day go there once it is over. `told_unix_s`: the newest day that went there, None: none did.
+    """
+
+    day_unix_s: float
+    relays: tuple[RelayPerformance, ...]
+    goes: str
+    mode: str
+    told_unix_s: float | None = None
 
 
 class ModeSet(msgspec.Struct, frozen=True):

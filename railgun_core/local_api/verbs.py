@@ -12,9 +12,11 @@ from pathlib import Path
 
 from railgun_core.base.errors import UsageError
 from railgun_core.base.ids import Tag
+from railgun_core.central.telemetry import DAYS_KEPT, OTHERS
 from railgun_core.changes import DutyPut
 from railgun_core.config import HostPort
 from railgun_core.engine.engine import Engine
+from railgun_core.engine.telemetry import DAY_S
 from railgun_core.local_api import messages as m
 from railgun_core.local_api.handlers import Handler, call, latest, stream
 from railgun_core.local_api.health import checks
@@ -27,6 +29,7 @@ from railgun_core.wire.records import PeerBody, PeerRole
 
 WATCH_EVERY_S = 0.25
 PAST_DUTIES = 200
+SHORT_ID = 8  # hex digits of a relay's id where people compare, not look up
 
 
 class Verbs(RoomVerbs):
@@ -45,6 +48,7 @@ class Verbs(RoomVerbs):
             "mode.get": call(m.Empty, self.mode),
             "mode.set": call(m.ModeSet, self.set_mode),
             **PrivacyVerbs(self._engine, self._engine.privacy).handlers(),
+            "telemetry": call(m.TelemetryAsk, self.telemetry),
             "duties": call(m.Empty, self.duties),
             "peers": call(m.Empty, self.peers),
             "inspect": call(m.InspectArgs, self.inspect),
@@ -176,6 +180,32 @@ class Verbs(RoomVerbs):
         return found[0]
 
     # ------------------------------------------------------------ health
+
+    async def telemetry(self, args: m.TelemetryAsk) -> m.TelemetryDay:
+        if not 0 <= args.days_ago < DAYS_KEPT:
+            raise UsageError(f"How relays performed is kept for {DAYS_KEPT - 1} days.", code="usage")
+        config, counts = self._engine.config, self._engine.telemetry
+        now = self._engine.clock.instant()
+        shares = config.telemetry == "share"
+        told = counts.telemetry.shared_day
+        return m.TelemetryDay(
+            day_unix_s=float((now.unix_s // DAY_S - args.days_ago) * DAY_S),
+            relays=tuple(
+                m.RelayPerformance(
+                    relay=row.relay if row.relay == OTHERS else row.relay[:SHORT_ID],
+                    attempts=row.attempts,
+                    stored=row.stored,
+                    failures=row.failures,
+                    unreached=row.unreached,
+                    ack_p50_ms=row.p50_ms,
+                    ack_p95_ms=row.p95_ms,
+                )
+                for row in counts.rows(args.days_ago, now)
+            ),
+            goes="nowhere" if not shares else "central" if config.mode == "hybrid" else "not-hybrid",
+            mode=config.mode,
+            told_unix_s=float(told * DAY_S) if told else None,
+        )
 
     async def doctor(self, _: m.Empty) -> m.Doctor:
         return m.Doctor(await checks(self._engine))

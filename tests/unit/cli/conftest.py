@@ -46,6 +46,7 @@ from railgun_core.local_api.messages import (
     Peers,
     Price,
     PriceAsk,
+    RelayPerformance,
     RoomCreate,
     RoomFollow,
     RoomInfo,
@@ -57,12 +58,23 @@ from railgun_core.local_api.messages import (
     RoomSend,
     Safety,
     Sent,
+    TelemetryAsk,
+    TelemetryDay,
 )
 from railgun_core.local_api.server import ApiServer
 from railgun_core.status import DutyState, DutyStatus, NodeStatus, State
 
 ROOT = Path(__file__).parents[3]
 NOTHING_OPEN = Outbox("ab12cd34")
+ONE_DAY = TelemetryDay(
+    1_763_769_600.0,
+    (
+        RelayPerformance("0a1b2c3d", 1_200, 1_198, 2, 1, 50, 3_200),
+        RelayPerformance("others", 3, 0, 0, 0, None, None),
+    ),
+    "nowhere",
+    "p2p",
+)
 P2P = ModeInfo("p2p", ("127.0.0.1:7000",), True, (), False)
 DUTY = DutyStatus("ab12", 7, DutyState.SERVING, 1, 5, 1.0e9, 1.0e9 + 60, 12.0, 3, 2.5, 40, 12)
 STATUS = NodeStatus(
@@ -101,6 +113,7 @@ class Engine:
     doctor_good: bool = True
     not_delivered: Outbox = NOTHING_OPEN
     mode_info: ModeInfo = P2P
+    performed: TelemetryDay = ONE_DAY
     under_way: int = 0
     most_under_way: int = 0
     loop: asyncio.AbstractEventLoop | None = None
@@ -199,6 +212,10 @@ class Engine:
         role = ExposureRole("guard", 3, (learned,), ("Which rooms you are in.",), {"sessions": 2})
         return Exposure(1_763_769_600.0, () if args.days_ago else (role,))
 
+    async def telemetry(self, args: TelemetryAsk) -> TelemetryDay:
+        self.asked.append(args)
+        return self.performed
+
     async def outbox(self, _: RoomRef) -> Outbox:
         return self.not_delivered
 
@@ -247,6 +264,7 @@ class Engine:
             "room.safety": call(MemberRef, self.safety),
             "room.remove": call(MemberRef, self.remove),
             "exposure": call(ExposureAsk, self.exposure),
+            "telemetry": call(TelemetryAsk, self.telemetry),
             "duties": call(Empty, self.duties),
             "peers": call(Empty, self.peers),
             "inspect": call(InspectArgs, self.inspect),

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from railgun_core.base.errors import RailGunError
 from railgun_core.base.ids import Tag
+from railgun_core.config import HostPort
 from railgun_core.engine.engine import Engine
 from railgun_core.local_api import messages as m
-from railgun_core.local_api.verbs import Verbs
+from railgun_core.local_api.verbs import SHORT_ID, Verbs
 from railgun_core.status import DutyState
 from tests.unit.local_api.alone import alone
 
@@ -172,3 +174,32 @@ async def test_status_counters_peers_and_logs_tell_of_this_engine(running: tuple
     assert peer.roles == ("relay",)
     assert isinstance((await verbs.traffic(m.Empty())).hours, tuple)
     assert (await verbs.logs(m.LogsArgs(count=50))).lines
+
+
+async def test_how_relays_performed_is_told_for_each_day_that_is_kept(running: tuple[Engine, Verbs]) -> None:
+    _, verbs = running
+    await verbs.room_create(m.RoomCreate("talk"))
+    await verbs.room_send(m.RoomSend("talk", (b"one", b"two"), wait_s=WAIT_S))
+    today = await verbs.telemetry(m.TelemetryAsk())
+    (one,) = today.relays
+    assert (await verbs.status(m.Empty())).peer_id.startswith(one.relay)
+    assert len(one.relay) == SHORT_ID
+    assert one.attempts >= one.stored >= 1
+    assert one.ack_p50_ms is not None
+    before = await verbs.telemetry(m.TelemetryAsk(30))
+    assert (before.relays, today.day_unix_s - before.day_unix_s) == ((), 30 * 86_400)
+    for days_ago in (-1, 31):
+        with pytest.raises(RailGunError, match="kept for 30 days"):
+            await verbs.telemetry(m.TelemetryAsk(days_ago))
+
+
+async def test_the_answer_says_whether_anybody_else_gets_to_know(running: tuple[Engine, Verbs]) -> None:
+    engine, verbs = running
+    assert (await verbs.telemetry(m.TelemetryAsk())).goes == "nowhere"
+    engine.config = replace(engine.config, telemetry="share")
+    assert (await verbs.telemetry(m.TelemetryAsk())).goes == "not-hybrid"
+    engine.config = replace(engine.config, mode="hybrid", central=(HostPort("127.0.0.1", 9),))
+    told = await verbs.telemetry(m.TelemetryAsk())
+    assert (told.goes, told.mode, told.told_unix_s) == ("central", "hybrid", None)
+    engine.telemetry.telemetry.shared_day = 20_000
+    assert (await verbs.telemetry(m.TelemetryAsk())).told_unix_s == 20_000 * 86_400.0
