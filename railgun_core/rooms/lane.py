@@ -43,6 +43,7 @@ class Lane:
         self.order: tuple[PeerId, ...] = ()
         self.sessions: dict[PeerId, RelaySession] = {}
         self.seen: set[MsgId] = set()
+        self.unproved: dict[MsgId, bytes] = {}  # names in `seen` that nothing proves, and what came under them
         self.greeted = False
         self.failovers = Failovers()
         self.heads = HeadBook()

@@ -21,10 +21,11 @@ def cut(content: bytes, msg_id: MsgId) -> list[tuple[MsgId, bytes]]:
         return [(msg_id, content)]
     step = piece_room(SizeClass.MEDIUM)
     parts = [content[at : at + step] for at in range(0, len(content), step)]
-    return [(_name(msg_id, n), encode_piece(Piece(msg_id, n, len(parts), part))) for n, part in enumerate(parts)]
+    return [(name_of(msg_id, n), encode_piece(Piece(msg_id, n, len(parts), part))) for n, part in enumerate(parts)]
 
 
-def _name(msg_id: MsgId, index: int) -> MsgId:
+def name_of(msg_id: MsgId, index: int) -> MsgId:
+    """The name of a piece of the content with this name."""
     return MsgId(hashlib.blake2b(index.to_bytes(2, "big"), key=msg_id, digest_size=16).digest())
 
 

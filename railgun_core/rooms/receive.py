@@ -7,6 +7,7 @@ and the count of what is here is in the same transaction.
 from __future__ import annotations
 
 import enum
+import hashlib
 from collections.abc import Iterable
 
 from railgun_core.base.clock import Instant
@@ -14,7 +15,7 @@ from railgun_core.base.errors import MalformedFrame
 from railgun_core.base.ids import MsgId
 from railgun_core.changes import Item, ItemsAdd, Membership
 from railgun_core.events import Effect, Grew, Measured, Save, Send
-from railgun_core.rooms import keying, opening, removal
+from railgun_core.rooms import keying, opening, pieces, removal
 from railgun_core.rooms.content import Content, Heads, Letters, Piece, SentItem, Sync, decode_content
 from railgun_core.rooms.inbox import Inbox
 from railgun_core.rooms.lane import Lane
@@ -73,8 +74,9 @@ def envelopes(
         session.received += 1
         msg_id = MsgId(ENVELOPE_HEADER.unpack_from(batch.data, start)[4])
         session.wanted.pop(msg_id, None)
-        if msg_id not in lane.seen:
-            _take(room, context, lane, msg_id, batch.data[start + ENVELOPE_HEADER_BYTES : stop], ready, now, out)
+        sealed = batch.data[start + ENVELOPE_HEADER_BYTES : stop]
+        if _is_new(lane, msg_id, sealed):
+            _take(room, context, lane, msg_id, sealed, ready, now, out)
     keep(room, context, ready.values(), now, out)
     assert session.link is not None
     out.append(Send(session.link, (Got(lane.handle, session.received).encode(),)))
@@ -96,13 +98,42 @@ def kept(
         if len(frame) not in ENVELOPE_FRAME_SIZES:
             said.append(Taken.GARBAGE)
             continue
-        msg_id = MsgId(ENVELOPE_HEADER.unpack_from(frame)[4])
-        if msg_id in lane.seen:
-            said.append(Taken.KNOWN)
-        else:
-            said.append(_take(room, context, lane, msg_id, frame[ENVELOPE_HEADER_BYTES:], ready, now, out))
+        msg_id, sealed = MsgId(ENVELOPE_HEADER.unpack_from(frame)[4]), frame[ENVELOPE_HEADER_BYTES:]
+        new = _is_new(lane, msg_id, sealed)
+        said.append(_take(room, context, lane, msg_id, sealed, ready, now, out) if new else Taken.KNOWN)
     keep(room, context, ready.values(), now, out)
     return said
+
+
+def _is_new(lane: Lane, msg_id: MsgId, sealed: bytes) -> bool:
+    """Whether an envelope is to be opened.
+
+    Names are outside the seal, so whoever carries envelopes can bring one under the name of another that it wants to
+    keep from this member. Only a name that the content proves stands for all that comes under it; any other stands for
+    these very bytes.
+    """
+    if msg_id not in lane.seen:
+        return True
+    known = lane.unproved.get(msg_id)
+    return known is not None and known != _digest(sealed)
+
+
+def _note(lane: Lane, msg_id: MsgId, content: Content, sealed: bytes) -> None:
+    """An envelope came under this name."""
+    if isinstance(content, SentItem):
+        is_proved = msg_id == lane.keys.msg_id(content.sender, content.seq, content.generation)
+    else:
+        is_proved = isinstance(content, Piece) and msg_id == pieces.name_of(content.whole, content.index)
+    if is_proved:
+        lane.unproved.pop(msg_id, None)
+    elif msg_id in lane.seen or len(lane.seen) < MAX_SEEN:
+        lane.unproved[msg_id] = _digest(sealed)
+    if len(lane.seen) < MAX_SEEN:
+        lane.seen.add(msg_id)
+
+
+def _digest(sealed: bytes) -> bytes:
+    return hashlib.blake2b(sealed, digest_size=16).digest()
 
 
 def _take(
@@ -117,16 +148,17 @@ def _take(
 ) -> Taken:
     """Take one envelope through a lane; the items that can be handed on because of it go to `ready`."""
     try:
-        decoded = _whole(room, decode_content(open_envelope(sealed, lane.keys.seal)))
+        content = decode_content(open_envelope(sealed, lane.keys.seal))
+        decoded = _whole(room, content)
     except MalformedFrame:
         return Taken.GARBAGE
-    if len(lane.seen) < MAX_SEEN:
-        lane.seen.add(msg_id)
+    _note(lane, msg_id, content, sealed)
     if isinstance(decoded, SentItem):
         unopened = room.ring.unopened
         timely = not isinstance(lane, MailLane)
         if not room.ignores(decoded.sender, lane) and not _item(room, context, decoded, ready, now, out, timely=timely):
             lane.seen.discard(msg_id)
+            lane.unproved.pop(msg_id, None)
             return Taken.UNOPENED if room.ring.unopened > unopened else Taken.DROPPED
     elif isinstance(decoded, Sync):
         news = received_sync(room, context, lane, decoded, now, out)

@@ -97,6 +97,16 @@ def test_pages_are_read_on_and_the_same_from_another_mailbox_is_shown_once() -> 
     assert positions == {one.peer_id: 5, two.peer_id: 5, three.peer_id: 1}
 
 
+def test_a_mailbox_cannot_hide_what_the_others_keep_by_bringing_it_under_other_names() -> None:
+    table, (liar, two, three) = seated()
+    ann = met(table)
+    one, lost = ann.item(1, b"1"), ann.item(2, b"2")
+    liar.say(sealed(table, one), sealed(table, (lost[0], one[1])), done(3))
+    for box in (two, three):
+        box.say(sealed(table, one), sealed(table, lost), done(3))
+    assert read(table) == [b"1", b"2"]
+
+
 def test_positions_wait_while_something_lacks_what_lies_before_it() -> None:
     table, boxes = seated()
     ann = met(table)

@@ -53,6 +53,17 @@ def test_a_members_row_never_says_more_than_the_items_beside_it() -> None:
     assert len(read(table)) == 2
 
 
+def test_a_relay_cannot_keep_an_item_away_by_bringing_others_under_its_name() -> None:
+    """The name is outside the seal: a carrier may put any envelope it has under any name it knows."""
+    table = seated()
+    ann = met(table)
+    liar, honest = table.relay(Slice.PUSH), table.relay(Slice.ANNOUNCE)
+    one, two, three = ann.item(1, b"one"), ann.item(2, b"two"), ann.item(3, b"three")
+    liar.push(one, (two[0], one[1]), (three[0], ann.sync()[1]))
+    honest.push(two, three, two, three)
+    assert read(table) == [b"one", b"two", b"three"]
+
+
 def test_a_gap_is_asked_for_by_name_and_then_by_a_sync() -> None:
     table = seated()
     ann = met(table)
