@@ -1,10 +1,11 @@
 """How far this machine's clock is off, by the median of what other peers' clocks show.
 
-A peer says the time in a signed answer; it has one vote, its newest one, for an hour. Fewer than eight votes say
-nothing. A machine that is off by less than two seconds is left alone: who is right is not moved, whatever a minority
-says, for a minority cannot move a median out of what the others say. Up to 120 s off is corrected. Further off is not
-corrected but said: this machine's epochs would be others' pasts or futures, and a crowd of liars must not carry it
-there. Votes are kept against the monotonic clock, so a wall clock that is set anew is judged at once, by old votes.
+A peer says the time in a signed answer; it has one vote, its newest one, for an hour. Ids cost next to nothing, so the
+peers of one network have two votes together. Fewer than eight votes say nothing. A machine that is off by less than two
+seconds is left alone: who is right is not moved, whatever a minority says, for a minority cannot move a median out of
+what the others say. Up to 120 s off is corrected. Further off is not corrected but said: this machine's epochs would be
+others' pasts or futures, and a crowd of liars must not carry it there. Votes are kept against the monotonic clock, so a
+wall clock that is set anew is judged at once, by old votes.
 Source: protocol.md 9, threat B30; the vote is on uncorrected clocks, or errors would go round and add up.
 """
 
@@ -17,6 +18,7 @@ from statistics import median
 
 MIN_VOTES = 8
 MAX_VOTES = 256
+MAX_VOTES_OF_NET = 2  # as many as a bucket of the directory takes; whoever is one LAN switches address limits off
 VOTE_LIFE_S = 3_600.0
 LIMIT_S = 120.0  # as much as is corrected
 LEAVE_ALONE_S = 2.0  # epochs are two seconds at least, and answers may take as long
@@ -49,18 +51,26 @@ class Skew:
     __slots__ = ("_votes", "judgement")
 
     def __init__(self) -> None:
-        self._votes: OrderedDict[bytes, tuple[float, float]] = OrderedDict()  # peer -> (its time - our mono, mono)
+        self._votes: OrderedDict[bytes, tuple[float, float, bytes]] = OrderedDict()  # its time - our mono, mono, net
         self.judgement = Judgement()
 
     def __len__(self) -> int:
         return len(self._votes)
 
-    def vote(self, peer: bytes, peer_unix_s: float, *, asked_s: float, answered_s: float) -> bool:
-        """An authenticated answer said the time. `asked_s`, `answered_s`: monotonic. Whether it counts."""
+    def vote(
+        self, peer: bytes, peer_unix_s: float, *, asked_s: float, answered_s: float, net: bytes | None = None
+    ) -> bool:
+        """An authenticated answer said the time. `asked_s`, `answered_s`: monotonic. Whether it counts.
+
+        `net`: where the peer is, for networks whose addresses say something; None: it stands alone.
+        """
         if not 0 <= answered_s - asked_s < MAX_ROUND_TRIP_S:
             return False
-        self._votes[peer] = (peer_unix_s - (asked_s + answered_s) / 2, answered_s)
-        self._votes.move_to_end(peer)
+        self._votes.pop(peer, None)
+        neighbours = [one for one, vote in self._votes.items() if vote[2] == net] if net is not None else []
+        if len(neighbours) >= MAX_VOTES_OF_NET:
+            del self._votes[neighbours[0]]
+        self._votes[peer] = (peer_unix_s - (asked_s + answered_s) / 2, answered_s, peer if net is None else net)
         if len(self._votes) > MAX_VOTES:
             self._votes.popitem(last=False)
         return True
@@ -82,7 +92,7 @@ class Skew:
             # Too few to say anything new: what was found before stands until it is contradicted.
             self.judgement = Judgement(before.state, before.offset_s, count, before.correction_s)
             return self.judgement
-        offset_s = median(sum_s for sum_s, _ in self._votes.values()) - (unix_s - mono_s)
+        offset_s = median(sum_s for sum_s, _, _ in self._votes.values()) - (unix_s - mono_s)
         state, correction_s = _judged(offset_s, before)
         self.judgement = Judgement(state, round(offset_s, 3), count, correction_s)
         return self.judgement

@@ -43,7 +43,7 @@ from railgun_core.discovery.recent_replies import RecentReplies
 from railgun_core.discovery.record_store import RecordStore
 from railgun_core.discovery.relay_view import RelayView
 from railgun_core.discovery.responder import Responder
-from railgun_core.discovery.routing import Table
+from railgun_core.discovery.routing import Table, net_of
 from railgun_core.discovery.sockets import DatagramSockets
 from railgun_core.discovery.write_tokens import WriteTokens
 from railgun_core.wire.records import CLOCK_SLACK_S, AnnouncementBody, Record, RecordKind
@@ -120,8 +120,9 @@ class Dht:
         )
         self._membership.on_new = self._fresh_contact
         self._membership.on_answer = self._note_answer
-        self.on_time: Callable[[bytes, float, float], None] = lambda node_id, unix_s, asked_s: None
-        self._questions.on_time = lambda node_id, unix_s, asked_s: self.on_time(node_id, unix_s, asked_s)
+        # Hears node id, Unix time, when it was asked (monotonic), and its network; None where networks say nothing.
+        self.on_time: Callable[[bytes, float, float, bytes | None], None] = lambda node_id, unix_s, asked_s, net: None
+        self._questions.on_time = self._told_the_time
         self._fresh: list[ContactInfo] = []
         # Who holds which version of our own records, so that storing again soon asks only newcomers.
         self._copies: dict[tuple[bytes, bytes], tuple[int, Endpoint]] = {}
@@ -182,6 +183,9 @@ class Dht:
     def ask_the_time(self, known: Container[bytes], *, count: int = 16) -> int:
         """Ping contacts whose id is not in `known`; `on_time` hears their answers. How many were asked."""
         return 0 if self.config.quiet or not self._running else self._membership.ask_around(known, count)
+
+    def _told_the_time(self, who: ContactInfo, unix_s: float, asked_s: float) -> None:
+        self.on_time(who.id, unix_s, asked_s, net_of(who.host) if self.config.net_limits else None)
 
     async def close(self) -> None:
         """Save the contacts, end every task, close the sockets. A few seconds at most; safe to call twice."""

@@ -89,7 +89,7 @@ class Questions:
         self.round_trips = RoundTrips()
         self.on_alive: OnAnswer = lambda who, answer: None
         self.on_dead: Callable[[bytes, Endpoint], None] = lambda node_id, endpoint: None
-        self.on_time: Callable[[bytes, float, float], None] = lambda node_id, unix_s, asked_s: None
+        self.on_time: Callable[[ContactInfo, float, float], None] = lambda who, unix_s, asked_s: None
 
     def __len__(self) -> int:
         return len(self._open)
@@ -167,7 +167,7 @@ class Questions:
             question.challenged = True
             self._launch(question)
             return
-        self.on_time(who.id, head.time_ms / 1000, question.sent_s)
+        self.on_time(who, head.time_ms / 1000, question.sent_s)
         self.on_alive(who, answer)
         question.asking.on_answer(who, answer)
 

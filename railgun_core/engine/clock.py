@@ -46,9 +46,9 @@ class Clock:
         """The last judgement."""
         return self.skew.judgement
 
-    def heard(self, peer: bytes, peer_unix_s: float, asked_s: float) -> None:
-        """An answer that `peer` signed says this time; it was asked at the monotonic time `asked_s`."""
-        self.skew.vote(peer, peer_unix_s, asked_s=asked_s, answered_s=self._mono())
+    def heard(self, peer: bytes, peer_unix_s: float, asked_s: float, net: bytes | None = None) -> None:
+        """An answer that `peer` of `net` signed says this time; it was asked at the monotonic time `asked_s`."""
+        self.skew.vote(peer, peer_unix_s, asked_s=asked_s, answered_s=self._mono(), net=net)
 
     def review(self) -> float:
         """Judge anew and correct; by how much the time of this engine was moved, seconds."""

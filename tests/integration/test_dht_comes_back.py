@@ -74,7 +74,7 @@ async def test_a_peer_with_a_wrong_clock_finds_the_others_and_their_time_but_sto
             rng=random.Random(5),
             clock=lambda: Instant(time.monotonic(), time.time() - 600),
         )
-        wrong.on_time = lambda node_id, unix_s, asked_s: heard.__setitem__(node_id, unix_s - time.time())
+        wrong.on_time = lambda node_id, unix_s, asked_s, net: heard.__setitem__(node_id, unix_s - time.time())
         port = await wrong.start(HOST, 0)
         try:
             await wrong.bootstrap([(HOST, members[0][2])])

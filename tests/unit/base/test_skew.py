@@ -52,6 +52,16 @@ def test_what_follows_from_how_far_off_a_clock_is(offset_s: float, state: ClockS
     assert (found.state, found.correction_s) == (state, pytest.approx(correction_s, abs=0.001))
 
 
+def test_a_machine_with_a_hundred_ids_moves_no_clock() -> None:
+    skew = Skew()
+    for number in range(10):
+        skew.vote(peer(number), UNIX_S, asked_s=MONO_S, answered_s=MONO_S, net=b"honest %d" % number)
+    for number in range(100, 200):
+        skew.vote(peer(number), UNIX_S + 600.0, asked_s=MONO_S, answered_s=MONO_S, net=b"liar")
+    assert skew.judge(mono_s=MONO_S, unix_s=UNIX_S).state is ClockState.RIGHT
+    assert len(skew) == 12
+
+
 def test_a_peer_has_one_vote_and_it_is_its_newest() -> None:
     skew = voted([0.0] * 10)
     for _ in range(50):
