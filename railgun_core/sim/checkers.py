@@ -26,7 +26,8 @@ from railgun_core.sim.sizes import caps_exceeded
 from railgun_core.sim.world import World
 
 MOST_TOLD = 12  # violations of one seed that are told one by one
-LATE_S = 5.0  # how late a duty may retire; a lane may also be late by its jitter
+LATE_S = 20.0  # how late a duty may retire: a sleep of 15 s goes unnoticed. A lane may also be late by its jitter
+AWAKE_S = 3.0  # what a machine that has just woken may take to see that it slept
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class Checkers:
     crowd: Crowd
     violations: list[Violation] = field(default_factory=list)
     calm_s: dict[int, float] = field(default_factory=dict)
+    woke_s: dict[int, float] = field(default_factory=dict)  # when a peer last woke
     excused: int = 0  # second copies that a sender's new key accounts for
     delivered: int = 0  # items said to be delivered
     _had: dict[tuple[int, RoomId], set[tuple[MemberId, int]]] = field(default_factory=dict)
@@ -137,6 +139,8 @@ class Checkers:
         node = peer.node
         touched_s = self.calm_s.get(peer.number, float("-inf"))
         if node is None or self.world.now_s - touched_s < 2 * clock.epoch_s:
+            return
+        if self.world.now_s - self.woke_s.get(peer.number, float("-inf")) < AWAKE_S:
             return
         for duty in node.relay.duties.values():
             if now.unix_s > clock.retire_s(duty.epoch) + LATE_S:

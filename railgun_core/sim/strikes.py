@@ -203,6 +203,7 @@ class Strikes:
             if peer.stopped:
                 peer.lag_s += self._world.now_s - since_s
             self._world.links.review()
+            self._checkers.woke_s[number] = self._world.now_s
             self._world.wake_peer(peer, self._world.now_s - since_s)
 
     # ------------------------------------------------------------ stores

@@ -16,6 +16,8 @@ import pytest
 
 from railgun_core.sim.options import Partition, SimOptions
 from railgun_core.sim.report import prepare, run_seed
+from railgun_core.sim.workload import Workload
+from railgun_core.sim.world import START_UNIX_S, World
 
 SMALL = SimOptions(peers=10, minutes=12, rooms=2, members=4, loss=0.02)
 ROOT = Path(__file__).resolve().parents[2]
@@ -101,3 +103,53 @@ def test_long_messages_of_several_parts_survive_crashes(long_run: bool) -> None:
         assert not list(workload.missing()), command(options, seed)
         assert workload.delivered == workload.expected > 0
         assert (workload.duplicated, workload.out_of_order) == (0, 0)
+
+
+SKEW_S = 110.0  # threats.md B30: within 120 s a clock may be wrong and everything works
+
+
+@pytest.mark.parametrize("seed", [50])
+def test_with_every_fifth_clock_110_s_wrong_everything_is_delivered_across_epochs(seed: int) -> None:
+    """From 150 s before the end of an epoch until its overlap is over, by everybody's clock."""
+    world = World(peers=10, seed=seed, loss=0.02, epoch_s=600, start_unix_s=START_UNIX_S + 450.0)
+    wrong = world.rng.sample(world.peers, 2)
+    wrong[0].ahead_s, wrong[1].ahead_s = SKEW_S, -SKEW_S
+    for peer in world.peers:
+        world.start_peer(peer)
+    world.run_until(5.0)
+    workload = Workload(world, rooms=2, members=4, body_bytes=24)
+    for at_s in range(15, 400, 3):
+        world.at(float(at_s), workload.send)
+    world.run_until(400.0 + 30.0)
+    missing = list(workload.missing())
+    assert not missing, f"seed {seed}: {len(missing)} of {workload.expected} are missing"
+    assert workload.expected > 300
+    assert (workload.duplicated, workload.out_of_order) == (0, 0)
+
+
+def test_a_member_that_was_away_for_three_days_gets_what_its_friends_said_though_they_are_gone() -> None:
+    """The whole network sleeps meanwhile, so that days cost nothing; the mail is on the disks of its mailboxes."""
+    world = World(peers=10, seed=60, loss=0.0, epoch_s=600, mailboxes=True)
+    for peer in world.peers:
+        world.start_peer(peer)
+    world.run_until(5.0)
+    workload = Workload(world, rooms=1, members=3, body_bytes=24)
+    members = workload.rooms[0].members
+    away, friends = members[0], members[1:]
+    for second in (30, 32, 34):
+        world.at(float(second), workload.send)
+    world.run_until(60.0)
+    world.crash_peer(away)
+    for second in range(70, 110, 2):
+        world.at(float(second), workload.send)
+    world.run_until(150.0)
+    for peer in world.peers:
+        world.crash_peer(peer)
+    world.run_until(3 * 86_400.0)
+    for peer in world.peers:
+        if peer not in friends:
+            world.start_peer(peer)
+    world.run_until(3 * 86_400.0 + 60.0)
+    assert len(list(workload.missing())) == 0
+    assert (workload.duplicated, workload.out_of_order) == (0, 0)
+    assert all(friend.node is None for friend in friends)
