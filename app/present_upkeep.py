@@ -75,6 +75,8 @@ def failover_sentence(failovers: Failovers) -> str:
 
 def mailbox_sentence(mailbox: MailboxStatus) -> str:
     """What this node keeps for members who are away."""
+    if not mailbox.envelopes and not mailbox.evicted:
+        return tr("Has room for {limit} of sealed envelopes; keeps none now.", limit=figures.total(mailbox.limit_bytes))
     kept = tr_count("{n} sealed envelope", "{n} sealed envelopes", mailbox.envelopes)
     used = tr("{used} of {limit}", used=figures.total(mailbox.used_bytes), limit=figures.total(mailbox.limit_bytes))
     words = tr("Keeps {kept} for people who are away ({used}).", kept=kept, used=used)

@@ -22,7 +22,7 @@ from app.present import Seen
 from app.present_rooms import RoomRow, message_row, room_rows
 from app.theme import Theme
 from app.widgets.conversation import Conversation
-from app.widgets.parts import GAP, button, card, column, label, row, set_text
+from app.widgets.parts import GAP, banner, button, card, column, label, row, set_text
 from app.widgets.room_list import RoomList
 from railgun_core.local_api.messages import (
     Invite,
@@ -69,7 +69,8 @@ class RoomsPage(Page):
         self._no_rooms = label(tr(messages.NO_ROOMS), "cardTitle", wrap=True)
         self._no_messages = label(tr(messages.NO_MESSAGES), "cardTitle", wrap=True)
         self._waiting = label("", "small", wrap=True)
-        self._way = label("", "bannerText", wrap=True)
+        self._way_text = label("", "bannerText", wrap=True)
+        self.way = banner(self._way_text)
         self._build()
 
     def _build(self) -> None:
@@ -107,8 +108,7 @@ class RoomsPage(Page):
         line = row(spacing=8)
         line.addWidget(self.input, 1)
         line.addWidget(self._send)
-        self._way.setVisible(False)
-        layout = column(column(head, facts, spacing=6), self._way, self.security, self._no_messages, spacing=10)
+        layout = column(column(head, facts, spacing=6), self.way, self.security, self._no_messages, spacing=10)
         layout.addWidget(self.conversation, 1)
         layout.addLayout(line)
         layout.addWidget(self._note)
@@ -146,8 +146,8 @@ class RoomsPage(Page):
             set_text(self._name, self._room.name)
             set_text(self._small, self._room.small)
             set_text(self._note, self._room.note)
-            set_text(self._way, self._room.way)
-            self._way.setVisible(bool(self._room.way))
+            set_text(self._way_text, self._room.way)
+            self.way.setVisible(bool(self._room.way))
         self.security.show_room(self._room)
         if (before.room if before else "") == (self._room.room if self._room else ""):
             return

@@ -100,13 +100,13 @@ class _DutyDelegate(QStyledItemDelegate):
         painter.restore()
 
     def _second_line(self, painter: QPainter, below: QRectF, row: DutyRow) -> None:
-        bar_px = min(220.0, max(96.0, below.width() * 0.3))
+        bar_px = min(220.0, max(96.0, below.width() * 0.24))
         bar = QRectF(below.left(), below.top(), bar_px, below.height())
         paint_epoch_bar(painter, bar, row, theme=self._theme)
         font = self._theme.font(12)
         painter.setFont(font)
         painter.setPen(self._theme.tokens.colour("muted"))
-        below.setLeft(bar.right() + 16)
+        below.setLeft(bar.right() + 12)
         shown = QFontMetricsF(font).elidedText(row.detail, Qt.TextElideMode.ElideRight, below.width())
         painter.drawText(below, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, shown)
 
@@ -120,7 +120,7 @@ class _DutyDelegate(QStyledItemDelegate):
         painter.setFont(theme.font(14))
         role_at = line.left() + 112
         painter.drawText(QRectF(role_at, line.top(), 100, line.height()), Qt.AlignmentFlag.AlignLeft | middle, row.role)
-        chip_at = role_at + 106
+        chip_at = role_at + (88 if self._tall else 106)  # the widest chip leaves room for the rate
         if not self._tall:
             bar_px = min(180.0, max(60.0, line.right() - chip_at - 226))
             paint_epoch_bar(painter, QRectF(chip_at, line.top(), bar_px, line.height()), row, theme=theme)

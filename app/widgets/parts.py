@@ -55,6 +55,17 @@ def card(layout: QLayout | None = None) -> QFrame:
     return frame
 
 
+def banner(text: QLabel) -> QFrame:
+    """A warning in a box of its own, not seen until it is shown. `text`: a label of the kind bannerText."""
+    frame = QFrame()
+    frame.setObjectName("banner")
+    inner = row(text)
+    inner.setContentsMargins(14, 8, 14, 8)
+    frame.setLayout(inner)
+    frame.setVisible(False)
+    return frame
+
+
 def row(*parts: QWidget | QLayout | None, spacing: int = 8) -> QHBoxLayout:
     """Parts beside each other; None is a stretch."""
     layout = QHBoxLayout()

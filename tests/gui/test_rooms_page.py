@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QApplication, QDialog, QMessageBox
+from PySide6.QtWidgets import QApplication, QDialog, QLabel, QMessageBox
 
 from app.pages.privacy_dialogs import MemberList
 from app.pages.room_dialogs import InviteLink
@@ -52,6 +53,23 @@ def test_a_draft_stays_with_its_room(play: Scenario, tmp_path: Path) -> None:
             assert page.input.text() == ""
             page.list.setCurrentRow(0)
             assert page.input.text() == "half a thought"
+
+    play(scenario())
+
+
+def test_a_room_that_no_relay_answers_wears_a_banner_until_one_does(play: Scenario, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with engine_on(tmp_path) as engine, desk_on(tmp_path) as desk:
+            desk.window.go_to(3)
+            page = desk.window.shelf.rooms
+            await until(lambda: page.list.count() == 2)
+            assert page.way.isHidden()
+            by_committee = engine.status.rooms
+            await engine.publish(rooms=tuple(msgspec.structs.replace(room, way="mailbox") for room in by_committee))
+            await until(page.way.isVisible)
+            assert "kept in mailboxes" in page.way.findChildren(QLabel)[0].text()
+            await engine.publish(rooms=by_committee)
+            await until(page.way.isHidden)
 
     play(scenario())
 

@@ -53,6 +53,8 @@ def test_a_mailbox_says_what_it_keeps_and_what_it_could_not_keep() -> None:
     assert mailbox_sentence(kept).startswith("Keeps 1 sealed envelope for people who are away")
     assert "before" not in mailbox_sentence(kept)
     assert mailbox_sentence(msgspec.structs.replace(kept, evicted=2)).endswith("2 had to go before their time.")
+    empty = MailboxStatus(serving=True, limit_bytes=10**9)
+    assert mailbox_sentence(empty) == "Has room for 1 GB of sealed envelopes; keeps none now."
 
 
 @pytest.mark.parametrize(
