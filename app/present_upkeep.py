@@ -64,8 +64,9 @@ def failover_sentence(failovers: Failovers) -> str:
     if not failovers.count or failovers.p50 is None or failovers.worst is None:
         return tr("None was needed yet.")
     causes = [tr_count(*_CAUSES[name], count) for name, count in sorted(failovers.causes.items()) if name in _CAUSES]
+    one, many = "One, within {worst}.", "{n}: half of them within {p50}, the slowest {worst}."
     times = tr(
-        "{n}: half of them within {p50}, the slowest {worst}.",
+        one if failovers.count == 1 else many,
         n=grouped(failovers.count),
         p50=figures.milliseconds(failovers.p50),
         worst=figures.milliseconds(failovers.worst),

@@ -45,6 +45,8 @@ def test_hybrid_mode_says_whether_its_server_answers(central: CentralStatus, say
 def test_take_overs_tell_how_long_and_why() -> None:
     words = failover_sentence(Failovers(120.0, 300.0, 400.0, 450.0, 3, {"silent": 1, "closed": 2}))
     assert words == "3: half of them within 120 ms, the slowest 450 ms. Relays: 2 closed their links, 1 fell silent."
+    one = failover_sentence(Failovers(450.0, 450.0, 450.0, 450.0, 1, {"silent": 1}))
+    assert one == "One, within 450 ms. Relays: 1 fell silent."
     assert failover_sentence(Failovers()) == "None was needed yet."
 
 
