@@ -106,7 +106,14 @@ class RoomMail:
 
     def first_day(self, unix_s: float) -> int:
         """The oldest day with mail that may not have been collected."""
-        return max(day_of(unix_s) - MAIL_TTL_DAYS, day_of(self.collected_s - EARLY_S))
+        collected_s = self.collected_s - EARLY_S
+        week = oldest_day(unix_s)
+        return week if collected_s > unix_s else max(week, day_of(collected_s))  # the future was a wrong clock's
+
+    def collected(self, unix_s: float) -> None:
+        """Everything that lay anywhere at this moment was collected."""
+        is_wrong = self.collected_s - EARLY_S > unix_s
+        self.collected_s = unix_s if is_wrong else max(self.collected_s, unix_s)
 
     def collect_soon(self) -> None:
         """Something may wait: collect at the next look, however often it failed before."""
@@ -202,6 +209,11 @@ class RoomMail:
 def day_of(unix_s: float) -> int:
     """The mail day of a moment."""
     return DAYS.epoch_at(unix_s)
+
+
+def oldest_day(unix_s: float) -> int:
+    """The oldest day whose mail may still be kept. Days begin with 1970, where machines without a clock do."""
+    return max(0, day_of(unix_s) - MAIL_TTL_DAYS)
 
 
 def expiry_s(day: int) -> int:

@@ -14,7 +14,6 @@ from railgun_core.base.clock import Instant
 from railgun_core.base.errors import MalformedFrame
 from railgun_core.base.ids import DialId, LinkId, RoomId, Tag
 from railgun_core.changes import Item
-from railgun_core.committee.epoch import MAIL_TTL_DAYS
 from railgun_core.events import CentralBrought, CentralKept, Effect, Save, Send
 from railgun_core.rooms import mail_collecting as collecting
 from railgun_core.rooms import mail_packing as packing
@@ -22,7 +21,7 @@ from railgun_core.rooms import receive
 from railgun_core.rooms.central_way import REST_S, CentralWay
 from railgun_core.rooms.detour import Detour, NoDetour
 from railgun_core.rooms.lane import Lane
-from railgun_core.rooms.mail import CENTRAL, GONE_AFTER_S, KEEP_FORMERS, Keeper, day_of, mail_lane
+from railgun_core.rooms.mail import CENTRAL, GONE_AFTER_S, KEEP_FORMERS, Keeper, day_of, mail_lane, oldest_day
 from railgun_core.rooms.mail_leaving import Leaving
 from railgun_core.rooms.mail_links import Box, DialPeer, MailLinks
 from railgun_core.rooms.mail_parcels import CENTRAL_AFTER_S
@@ -253,7 +252,7 @@ class MailDesk:
         self._central_lanes = {
             lane.keys.tag: (room.id, lane)
             for room in rooms
-            for day in range(today - MAIL_TTL_DAYS, today + 1)
+            for day in range(oldest_day(now.unix_s), today + 1)
             for lane in self._lanes_of(room, day)
         }
         places = [(tag, self._rooms[r].mail.position(lane, CENTRAL)) for tag, (r, lane) in self._central_lanes.items()]
@@ -271,7 +270,7 @@ class MailDesk:
             self._context.wake("mail", room.id, now.mono_s + 2.0)
             return
         mail.no_way_s = None if room.has_way else now.mono_s if mail.no_way_s is None else mail.no_way_s
-        mail.forget_before(day_of(now.unix_s) - MAIL_TTL_DAYS)
+        mail.forget_before(oldest_day(now.unix_s))
         if mail.own:
             mail.confirmed(room.outbox.first_open)
         today = self._today(room, now)
@@ -307,7 +306,8 @@ class MailDesk:
     def _walked(self, room: Room, round_: collecting.Round, now: Instant) -> None:
         mail = room.mail
         if round_.is_complete:
-            mail.collected_s, mail.misses = max(mail.collected_s, round_.unix_s), 0
+            mail.collected(round_.unix_s)
+            mail.misses = 0
             mail.poll_s = now.mono_s + collecting.POLL_S * self._context.rng.uniform(0.8, 1.2)
         else:
             again_s = collecting.AGAIN_S[min(mail.misses, len(collecting.AGAIN_S) - 1)]

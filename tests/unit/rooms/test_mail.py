@@ -76,6 +76,16 @@ def test_collecting_begins_with_the_last_day_that_was_collected_and_a_week_back_
     assert mail.first_day(midnight_s + 120) == TODAY - 1
 
 
+def test_a_collection_in_the_future_was_a_wrong_clocks_and_a_week_is_read_again() -> None:
+    mail = RoomMail(0.0, NOW_S + 30 * DAY_S)
+    assert mail.first_day(NOW_S) == TODAY - 7
+    mail.collected(NOW_S)
+    assert mail.first_day(NOW_S) == TODAY
+    mail.collected(NOW_S - 60.0)  # a clock that was corrected by a minute is no such case
+    assert (mail.collected_s, mail.first_day(NOW_S - 60.0)) == (NOW_S, TODAY)
+    assert mail.first_day(3_600.0) == 0  # a machine that knows no time begins in 1970
+
+
 def test_days_that_nobody_keeps_are_forgotten() -> None:
     mail = RoomMail(0.0, NOW_S)
     old, new = (mail_lane(mail.lanes, ROOT, day, Random(1)) for day in (TODAY - 8, TODAY))
