@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from railgun_core.base.clock import Instant
 from railgun_core.base.errors import MalformedFrame
-from railgun_core.base.ids import peer_id_of
+from railgun_core.base.ids import PeerId, peer_id_of
 from railgun_core.events import Effect, Noticed, Send
 from railgun_core.rooms import receive
 from railgun_core.rooms.lane import Lane
@@ -104,6 +104,7 @@ def envelopes(
     """Take in what a mailbox sent. MalformedFrame when it is not to be trusted."""
     kept = tuple(frames)
     box.taken_bytes += sum(map(len, kept))
+    box.brought = True
     said = receive.kept(room, context, box.lane, kept, now, out)
     box.garbage += sum(one is Taken.GARBAGE for one in said)
     box.stuck = box.stuck or Taken.DROPPED in said
@@ -119,7 +120,10 @@ def collected(room: Room, box: Box, frame: Collected, now: Instant, out: list[Ef
         return True
     if frame.more and frame.position <= box.reached:
         raise MalformedFrame("collected")
-    box.reached = frame.position
+    box.garbage += frame.more and not box.brought  # each page costs a signature here, an empty one nothing there
+    if box.garbage > MAX_GARBAGE:
+        raise MalformedFrame("collected")
+    box.reached, box.brought = frame.position, False
     room.mail.read(box.lane, box.peer_id, frame.position)
     box.asks = False
     if frame.more:
@@ -139,37 +143,45 @@ def refused(box: Box, code: Refusal, retry_s: float, now: Instant) -> bool:
 
 
 def evicted(box: Box, frame: Evicted, links: MailLinks, room: Room, now: Instant, out: list[Effect]) -> None:
-    """A mailbox's signed word that it could not keep everything: it is said once, and others may have it."""
+    """A mailbox's signed word that it could not keep everything: it is said once, and others may have it.
+
+    MalformedFrame when it is forged.
+    """
     lane = box.lane
     mine = frame.tag == lane.keys.tag and frame.day == lane.epoch
-    if not mine or peer_id_of(frame.key) not in links.everyone(lane) or not frame.is_signed():
-        return
     word = (lane.keys.tag, peer_id_of(frame.key))
-    if word not in room.mail.evictions:
-        room.mail.evictions.add(word)
-        out.append(Noticed("mail-evicted", str(frame.count)))
+    if not mine or word in room.mail.evictions or peer_id_of(frame.key) not in links.everyone(lane):
+        return
+    if not frame.is_signed():
+        raise MalformedFrame("evicted")
+    room.mail.evictions.add(word)
+    out.append(Noticed("mail-evicted", str(frame.count)))
 
 
 # ---------------------------------------------------------------- inside
 
 
 def _day_done(round_: Round, lane: Lane, room: Room, links: MailLinks, now: Instant, out: list[Effect]) -> bool | None:
-    """Whether a day was read completely; None while it is not decided."""
+    """Whether a day was read completely; None while it is not decided.
+
+    Those in reserve are read as well: whoever could not reach the seats has left its mail with them.
+    """
     targets = links.targets(room, lane, now)
     if not targets.mailboxes:
         return not links.everyone(lane)
-    done = 0
-    for mailbox in targets.mailboxes:
+    usable = links.usable(room, lane, now)
+    done: set[PeerId] = set()
+    for mailbox in usable:
         box = links.box(room, lane, mailbox, now, out)
         if box is None:
             continue
         if box.complete:
-            done += 1
+            done.add(mailbox)
         elif not box.asks:
             box.wants = True
             ask(room, box, now, out)
     waited_s = now.mono_s - round_.begun_s
-    enough = done >= targets.enough
-    if done == len(targets.mailboxes) or (enough and waited_s >= ENOUGH_AFTER_S):
+    enough = len(done.intersection(targets.mailboxes)) >= targets.enough
+    if len(done) == len(usable) or (enough and waited_s >= ENOUGH_AFTER_S):
         return enough
     return False if waited_s >= DAY_WITHIN_S else None

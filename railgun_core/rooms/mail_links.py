@@ -48,6 +48,7 @@ class Box:
     complete: bool = False  # everything that it had was taken in
     stuck: bool = False  # something had no room here: it is read again later
     reached: int = 0  # the position that it said last
+    brought: bool = False  # envelopes came since then
     not_before_s: float = 0.0  # it asked to be left alone until then
     taken_bytes: int = 0
     garbage: int = 0
@@ -84,10 +85,17 @@ class MailLinks:
     def targets(self, room: Room, lane: Lane, now: Instant) -> Targets:
         """The seats of a mail tag, each that fails now replaced by a standby."""
         committee = self._context.view.mailboxes(lane.keys.tag, lane.epoch)
+        working = [p for p in self.usable(room, lane, now) if not self._is_slow(room, lane, p, now)]
+        return Targets(tuple(working[: len(committee.members)]), min(ENOUGH, len(self._allowed(room, lane))))
+
+    def usable(self, room: Room, lane: Lane, now: Instant) -> list[PeerId]:
+        """All mailboxes of a tag that have not failed just now: the seats, then those in reserve."""
+        return [peer_id for peer_id in self._allowed(room, lane) if self.may_use(room, peer_id, now)]
+
+    def _allowed(self, room: Room, lane: Lane) -> list[PeerId]:
+        """A mailbox that is a guard of this device would learn whose mail it keeps."""
         shunned = self._context.carrier.guards if self._guarded(room) else frozenset[PeerId]()
-        everyone = [peer_id for peer_id in self.everyone(lane) if peer_id not in shunned]
-        working = [p for p in everyone if self.may_use(room, p, now) and not self._is_slow(room, lane, p, now)]
-        return Targets(tuple(working[: len(committee.members)]), min(ENOUGH, len(everyone)))
+        return [peer_id for peer_id in self.everyone(lane) if peer_id not in shunned]
 
     def everyone(self, lane: Lane) -> tuple[PeerId, ...]:
         """All mailboxes of a tag, failing or not: the seats and the standbys."""

@@ -17,6 +17,7 @@ from tests.unit.relay.desk import START
 from tests.unit.rooms.table import LATER, ROOM, ROOT, ScriptedRelay, Table, met, noticed, read
 
 BOXES = [Identity(bytes((n + 101,)) * 32) for n in range(3)]
+MORE_BOXES = [*BOXES, *(Identity(bytes((n + 101,)) * 32) for n in range(3, 5))]
 DAY = day_of(LATER.unix_s)
 MAIL = mail_keys(ROOT, DAY)
 HANDLE = MAIL.tag[:8]
@@ -27,21 +28,21 @@ def record_of(number: int) -> Record:
     addresses = (Address(AddressKind.TLS, host, 4_000), Address(AddressKind.DHT, host, 4_000))
     body = PeerBody(addresses, PeerRole.MAILBOX, "t", 1, 1)
     return sign_record(
-        BOXES[number], body, sequence=start_s * 1000, not_before_s=start_s - 90_000, expires_s=start_s + 7_000
+        MORE_BOXES[number], body, sequence=start_s * 1000, not_before_s=start_s - 90_000, expires_s=start_s + 7_000
     )
 
 
-def seated() -> tuple[Table, list[ScriptedRelay]]:
+def seated(boxes: int = 3) -> tuple[Table, list[ScriptedRelay]]:
     """A member with sessions that has just asked its mailboxes for mail of today."""
     table = Table()
-    table.rooms.context.view.merge([record_of(n) for n in range(3)], LATER.unix_s)
+    table.rooms.context.view.merge([record_of(n) for n in range(boxes)], LATER.unix_s)
     table.enter()
     table.after(1.0)
     return table, boxes_of(table)
 
 
 def boxes_of(table: Table) -> list[ScriptedRelay]:
-    keys = {box.peer_id for box in BOXES}
+    keys = {box.peer_id for box in MORE_BOXES}
     return [relay for relay in table.relays if relay.peer_id in keys]
 
 
@@ -126,6 +127,25 @@ def test_a_mailbox_that_repeats_its_pages_without_end_is_left() -> None:
     one.say(done(7, more=True))
     assert one not in table.relays
     assert Hangup(one.link) in table.out
+
+
+def test_a_mailbox_that_promises_pages_without_end_and_brings_none_is_left() -> None:
+    table, (one, *_) = seated()
+    one.say(*(done(n, more=True) for n in range(1, 10_000)))
+    assert one not in table.relays
+    assert len(asked(one)) <= MAX_GARBAGE + 2  # each cost a signature
+
+
+def test_what_a_sender_left_with_the_mailboxes_in_reserve_is_found_though_all_seats_answer() -> None:
+    """It could not reach the seats, they are well and know nothing of it."""
+    table, boxes = seated(5)
+    ann = met(table)
+    view = table.rooms.context.view
+    seats = view.mailboxes(MAIL.tag, DAY).members
+    for box in boxes:
+        held = () if box.peer_id in seats else (sealed(table, ann.item(1, b"words")),)
+        box.say(*held, done(1 + len(held)))
+    assert read(table) == [b"words"]
 
 
 def test_a_mailbox_that_brings_rubbish_is_left_and_the_others_are_read() -> None:
