@@ -2,7 +2,8 @@
 
 Below 256 MB a mailbox takes nothing new. Below 64 MB, where the store refuses own messages, it gives back what it
 keeps for others, the oldest first, so that this person's own receipts and deletions still find room: of those 64 MB a
-reserve of 16 MB is never asked for. Reading and deleting go on in any case. Source: threats.md B31.
+reserve of 16 MB is never asked for. What is given back stays in the database's file as pages for what comes next, so
+the disk shows nothing of it, and it is given back once. Reading and deleting go on in any case. Source: threats.md B31.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class DiskWatch:
         self._folder = folder
         self._free_bytes = free_bytes
         self._was_low = False
+        self._given_bytes = 0  # since the disk was last not low
 
     def look(self, now: Instant) -> None:
         """Every ten seconds."""
@@ -52,8 +54,12 @@ class DiskWatch:
         is_low = free_bytes < STOP_BELOW_BYTES
         if is_low and self._engine.node.config.mailbox is not None:
             out: list[Effect] = []
-            self._engine.node.mailbox.evict(max(0, FULL_BELOW_BYTES - free_bytes), now, out)
+            lacking_bytes = max(0, FULL_BELOW_BYTES - free_bytes - self._given_bytes)
+            self._given_bytes += lacking_bytes
+            self._engine.node.mailbox.evict(lacking_bytes, now, out)
             self._engine.carry_out(out)
+        if not is_low:
+            self._given_bytes = 0
         if is_low != self._was_low:
             self._was_low = is_low
             free = f"{free_bytes // 10**6:,} MB are free"

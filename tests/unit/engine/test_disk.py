@@ -53,6 +53,12 @@ def test_below_256_mb_a_mailbox_rests_and_below_64_it_gives_back_what_lacks() ->
     assert engine.notices == [("disk-low", "warning", "209 MB are free"), ("disk-has-room", "info", "314 MB are free")]
 
 
+def test_what_was_given_back_is_not_asked_for_again_though_the_disk_shows_nothing_of_it() -> None:
+    low = FULL_BELOW_BYTES - 5 * MB
+    engine = watched(Recorded(mailbox=True), low, low, low - 2 * MB, low, 300 * MB, low)
+    assert engine.evicted == [5 * MB, 0, 2 * MB, 0, 5 * MB]
+
+
 def test_who_is_no_mailbox_has_nothing_to_give_back_and_says_so_all_the_same() -> None:
     engine = watched(Recorded(mailbox=False), 1 * MB, 1 * MB)
     assert engine.evicted == []
