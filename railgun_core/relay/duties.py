@@ -25,6 +25,7 @@ from railgun_core.wire.frames import Slice
 from railgun_core.wire.heads import Chain
 
 SAVE_IDS_AFTER_S = 1.0
+MAX_CHAINED = 8_192  # tags whose order of arrival was signed; the oldest goes
 
 
 class Duties:
@@ -47,6 +48,7 @@ class Duties:
         self._limits = limits
         self._timers = timers
         self._remembered: dict[Tag, list[MsgId]] = {}
+        self._chained: dict[Tag, int] = {}  # since when, as the chain says
         self._retired_totals = (0, 0)
         self.live: dict[TagHandle, Duty] = {}
         self.rotations = 0
@@ -86,14 +88,26 @@ class Duties:
         spool = Spool(max_bytes=self._limits.spool_bytes, remembered=remembered)
         own, until_s = self._identity.peer_id, self._clock.retire_s(committee.epoch)
         duty = Duty(committee, own, Rotation(committee.epoch, self._clock), spool, now, until_s=until_s)
-        record = self._view.get(own)
-        if record is not None:
-            duty.chain = Chain(duty.tag, duty.epoch, record.not_before_s)
+        duty.chain = self._chain(duty)
         self.live[duty.handle] = duty
         duty.rotation.advance(now.unix_s)
         self._plan_turn(duty, now)
         out.append(SaveSoon((self._evidence(duty, now), duty.put())))
         return duty
+
+    def _chain(self, duty: Duty) -> Chain | None:
+        """A chain over the ids of a duty; None for one that comes again, because the clock was set back.
+
+        A second chain from the same start would sign another story, and convict this relay.
+        """
+        record = self._view.get(duty.own)
+        if record is None or self._chained.get(duty.tag) == record.not_before_s:
+            return None
+        self._chained.pop(duty.tag, None)
+        self._chained[duty.tag] = record.not_before_s
+        if len(self._chained) > MAX_CHAINED:
+            del self._chained[next(iter(self._chained))]
+        return Chain(duty.tag, duty.epoch, record.not_before_s)
 
     def turn(self, duty: Duty, now: Instant, out: list[Effect]) -> bool:
         """Take the turns that are due; whether the duty is retired now."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from railgun_core.base.clock import Instant
 from railgun_core.base.ids import PeerId
 from railgun_core.base.keys import Identity
 from railgun_core.events import Announce, Hangup, Noticed
@@ -265,3 +266,17 @@ def test_listening_members_get_the_signed_order_of_what_came() -> None:
     assert (head.relay, head.tag, head.count) == (desk.own.peer_id, desk.duty.tag, 16)
     desk.after(5.0)
     assert not [frame for frame in listener.control() if isinstance(frame, Head)], "nothing new was signed"
+
+
+def test_a_duty_that_comes_again_as_the_clock_is_set_back_signs_no_second_story() -> None:
+    """Two chains from one start would differ, and members would convict an honest relay."""
+    desk = Desk()
+    for begin in (1, 101):
+        listener, sender = desk.member(), desk.member()
+        sender.say(*(envelope(number) for number in range(begin, begin + 17)))
+        desk.after(1.1)
+        heads = [frame for frame in listener.control() if isinstance(frame, Head)]
+        assert len(heads) == (begin == 1)
+        desk.after(900.0)
+        assert not desk.relay.duties
+        desk.now = Instant(desk.now.mono_s, desk.now.unix_s - 901.1)
