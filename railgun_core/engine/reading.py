@@ -1,4 +1,8 @@
-"""What the node asks the disk for: own items and mail, read back. A disk that refuses is asked again."""
+"""What the node asks the disk for: own items and mail, read back.
+
+A disk that refuses own items is asked again, because a room waits for them. Mail is not: who collects it is told to come
+back when no answer comes in time, and comes; retries of all that was asked meanwhile would only pile up.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +32,12 @@ class Reading:
         self._tell(ItemsFetched(effect.room, found))
 
     async def mail(self, effect: FetchMail) -> None:
-        """Mail of a tag. Whoever collects it waits for the answer."""
-        found = await self._until_read(lambda: self._store.mail(effect.tag, effect.position, effect.limit))
+        """Mail of a tag; no answer when the disk refuses."""
+        try:
+            found = await self._store.mail(effect.tag, effect.position, effect.limit)
+        except EnvironmentFailure as failure:
+            self._failed(failure.code)
+            return
         self._tell(MailFetched(effect.ticket, tuple(found)))
 
     async def _until_read(self, read: Callable[[], Awaitable[T]]) -> T:
