@@ -122,7 +122,8 @@ def _make_anew(path: Path, damage: str, in_file: int) -> tuple[Vault, str]:
         nonlocal rooms
         create_tables(connection, vault, starts=in_file)
         rooms = salvage(path, connection)
-        raise_alarm(connection)  # what is missing is not known, so nothing of it may be used a second time
+        if rooms or connection.exec_driver_sql("SELECT 1 FROM secrets LIMIT 1").first() is not None:
+            raise_alarm(connection)  # what is missing is not known, so nothing of it may be used a second time
 
     try:
         os.close(os.open(fresh, os.O_CREAT | os.O_RDWR, FILE_MODE))
