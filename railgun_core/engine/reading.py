@@ -1,7 +1,7 @@
 """What the node asks the disk for: own items and mail, read back.
 
-A disk that refuses own items is asked again, because a room waits for them. Mail is not: who collects it is told to come
-back when no answer comes in time, and comes; retries of all that was asked meanwhile would only pile up.
+A disk that refuses own items is asked again, because a room waits for them. Mail is not: who collects it is told to
+come back when no answer comes in time, and comes; retries of all that was asked meanwhile would only pile up.
 """
 
 from __future__ import annotations
