@@ -20,6 +20,7 @@ import structlog
 from railgun_core.base.errors import EnvironmentFailure
 from railgun_core.base.ids import LinkId
 from railgun_core.base.keys import Identity, generate_identity
+from railgun_core.base.skew import ClockState
 from railgun_core.config import Config, HostPort
 from railgun_core.discovery.dht import Dht
 from railgun_core.engine.board import Board
@@ -400,6 +401,7 @@ class Engine:
 
     async def _sample(self) -> None:
         self._waking.look()
+        self.node.mailbox.clock_is_wrong = self.clock.judgement.state is ClockState.WRONG
         now = self.clock.instant()
         self.books.sample(now)
         self.board.clock, self.board.central = self.clock.status(), self.modes.status()

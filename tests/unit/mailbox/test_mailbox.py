@@ -222,6 +222,23 @@ def test_what_has_expired_goes_within_the_hour_and_makes_room() -> None:
     assert member.collect() == ([2, 3], 4)
 
 
+def test_a_wrong_clock_takes_nothing_for_expired() -> None:
+    """Set a year ahead, before a start or while it runs: what was promised lies there still when it is right again."""
+    desk = Desk()
+    desk.wire().leave(deposit(1))
+    desk.save()
+    right, ahead_s = desk.now, 365 * DAY_S
+    desk.now = Instant(right.mono_s, right.unix_s + ahead_s)
+    desk.begin()
+    desk.after(EXPIRE_EVERY_S - 1)
+    desk.mailbox.clock_is_wrong = True  # eight peers have said so
+    desk.after(5 * EXPIRE_EVERY_S)
+    desk.mailbox.clock_is_wrong = False
+    desk.now = Instant(desk.now.mono_s, desk.now.unix_s - ahead_s)
+    desk.after(EXPIRE_EVERY_S)
+    assert desk.mailbox.status().envelopes == 1
+
+
 def test_positions_go_on_after_everything_expired_and_after_a_restart() -> None:
     desk = Desk()
     member = desk.wire()
