@@ -84,6 +84,14 @@ class Lineage:
                 return one
         return None
 
+    def renewed(self, member: MemberId, heir: MemberId) -> bool:
+        """A member goes on under another key: where it was awaited, that one is now. Whether it was anywhere."""
+        former = [former for former in self.formers if member in former.awaited]
+        for one in former:
+            one.awaited.discard(member)
+            one.awaited.add(heir)
+        return bool(former)
+
     def takes(self, parent: bytes, child: bytes) -> bool:
         """Whether a root follows: upon the present one, or instead of a successor with a higher hash."""
         if child in self.chain or parent not in self.chain:

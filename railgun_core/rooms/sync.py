@@ -8,11 +8,12 @@ Nothing depends on a particular sync arriving: each repeats all that matters.
 from __future__ import annotations
 
 from railgun_core.base.clock import Instant
-from railgun_core.base.ids import MemberId
+from railgun_core.base.ids import MemberId, PublicKey
 from railgun_core.changes import Delivery, Item, Membership
 from railgun_core.events import Effect, FetchItems, Noticed, Welcomed
 from railgun_core.rooms import device, keying, saying
 from railgun_core.rooms.content import Entry, Mood, Sync, encode_sync, is_authentic, signed_sync
+from railgun_core.rooms.epoch_keys import member_id_of
 from railgun_core.rooms.inbox import Inbox
 from railgun_core.rooms.lane import Lane
 from railgun_core.rooms.mail import DAYS, MailLane, day_of
@@ -200,6 +201,9 @@ def _membership(
     before = author.membership
     if sync.mood is Mood.LEAVING:
         author.membership, author.left_s = Membership.LEFT, now.unix_s
+        if sync.successor and room.lineage.renewed(author.member, heir := member_id_of(PublicKey(sync.successor))):
+            inbox_of(room, heir, now)  # it does not know the present root yet: it is listened to under the former one
+            save(context, (room.lineage.put(room.id),), out)
     elif sync.mood is Mood.JOINING or now.unix_s - author.left_s > context.echo_s:
         author.membership = Membership.ACTIVE
     if newcomer or before is not author.membership:

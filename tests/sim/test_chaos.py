@@ -216,6 +216,18 @@ def test_a_clock_that_was_ahead_and_went_back_does_not_hold_a_member_in_an_epoch
     assert outcome.settled_s < 150.0
 
 
+def test_a_member_with_a_new_key_that_its_remover_has_not_met_is_told_the_new_root() -> None:
+    """Seed 85: it was told under the key it no longer had, and stayed alone under the old root."""
+    faults = (
+        Fault(FaultKind.OLD_STORE, 25.0, 45.0, peers=(6,)),
+        Fault(FaultKind.SINGLE, 40.0, 75.0, peers=(3,)),
+        Fault(FaultKind.REMOVE, 65.0, 66.0, peers=(4, 3), room=1),
+    )
+    run = Run(replace(QUIET, faults=faults))
+    assert run.play().violations == ()
+    assert len(run.strikes.happened) == 3
+
+
 def test_a_seed_gives_the_same_trace_in_another_process() -> None:
     """Whose order of hashing differs."""
     (there,) = played([5])
