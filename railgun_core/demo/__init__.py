@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 
 from railgun_core.demo.network import play
 from railgun_core.demo.options import DemoOptions
 
 
 def run(options: DemoOptions) -> dict[str, object]:
-    """Play a demo to its end; Ctrl-C ends it early and still reports."""
-    with contextlib.suppress(KeyboardInterrupt):
-        return asyncio.run(play(options))
-    return {"failed": "interrupted"}
+    """Play a demo to its end; Ctrl-C or SIGTERM end it early, with every process that it started."""
+    before = signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            return asyncio.run(play(options))
+        return {"failed": "interrupted"}
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 __all__ = ["run"]
