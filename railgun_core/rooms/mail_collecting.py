@@ -164,7 +164,7 @@ def evicted(box: Box, frame: Evicted, links: MailLinks, room: Room, now: Instant
 def _day_done(round_: Round, lane: Lane, room: Room, links: MailLinks, now: Instant, out: list[Effect]) -> bool | None:
     """Whether a day was read completely; None while it is not decided.
 
-    Those in reserve are read as well: whoever could not reach the seats has left its mail with them.
+    Standbys are read as well: whoever could not reach the seats has left its mail with them.
     """
     targets = links.targets(room, lane, now)
     if not targets.mailboxes:

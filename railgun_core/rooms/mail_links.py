@@ -89,7 +89,7 @@ class MailLinks:
         return Targets(tuple(working[: len(committee.members)]), min(ENOUGH, len(self._allowed(room, lane))))
 
     def usable(self, room: Room, lane: Lane, now: Instant) -> list[PeerId]:
-        """All mailboxes of a tag that have not failed just now: the seats, then those in reserve."""
+        """All mailboxes of a tag that have not failed just now: the seats, then the standbys."""
         return [peer_id for peer_id in self._allowed(room, lane) if self.may_use(room, peer_id, now)]
 
     def _allowed(self, room: Room, lane: Lane) -> list[PeerId]:
