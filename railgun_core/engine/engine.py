@@ -307,7 +307,7 @@ class Engine:
             case Measured():
                 self.board.measured(effect.what, effect.ms, effect.cause)
             case Noticed():
-                self.notice(effect.code)
+                self.notice(effect.code, detail=effect.detail)
 
     def _plan_deadline(self) -> None:
         deadline_s = self.node.next_deadline_s()
