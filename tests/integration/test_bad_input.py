@@ -82,7 +82,8 @@ def test_a_second_engine_on_the_same_data_dir_is_refused_and_the_first_goes_on(n
         (("--bootstrap", "nowhere"), 2, "--bootstrap: 'nowhere' is no HOST:PORT."),
         (("--bootstrap", "a:99999"), 2, "--bootstrap: 'a:99999' is no HOST:PORT."),
         (("--epoch-s", "1"), 2, "--epoch-s must be 2 to 86,400 s, not 1."),
-        (("--roles", "mailbox"), 2, "--roles mailbox is not in this version; it knows relay, mix, bootstrap."),
+        (("--roles", "turn"), 2, "--roles turn is not in this version; it knows relay, mix, mailbox, bootstrap."),
+        (("--mode", "hybrid"), 2, "Mode hybrid needs"),
         (("stray",), 2, "Got unexpected extra argument (stray)."),
     ],
 )
