@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from railgun_core.base.ids import PublicKey
 from railgun_core.base.keys import Identity
+from railgun_core.transport.failures import NobodyListens
 from railgun_core.transport.link import Acceptor, CloseReason, DialFailure, Limits, Link, LinkHandler, Transport
 from railgun_core.transport.memory import MemoryNetwork, MemoryTransport
 from railgun_core.transport.outqueue import QueuedLink
@@ -21,6 +22,10 @@ from railgun_core.wire.records import Address, AddressKind
 
 STAGGER_S = 1.0  # guess: a dialable relay answers well before; a race that is not needed costs a QUIC handshake
 REMEMBERED_PEERS = 1_024
+# Once the machine says that nothing listens at one port, its process is most likely gone. A firewall may say so too, so
+# the other ways are still tried; but a handshake over UDP would go on asking until the peer is back, and whoever could
+# turn to another relay meanwhile would wait for it.
+AFTER_NOBODY_S = 1.0
 _USEFUL = ("wrong-peer", "busy", "timeout", "unreachable")  # of several failures the first of these is told
 
 
@@ -35,10 +40,12 @@ class Dialer:
         acceptor: Acceptor,
         limits: Limits | None = None,
         stagger_s: float = STAGGER_S,
+        after_nobody_s: float = AFTER_NOBODY_S,
     ) -> None:
         self._identity = identity
         self._transports = dict(transports)
         self._stagger_s = stagger_s
+        self._after_nobody_s = after_nobody_s
         self._worked: OrderedDict[PublicKey, AddressKind] = OrderedDict()
         self._inner = MemoryTransport(identity, MemoryNetwork(), limits=limits)
         self._inner_address = self._inner.open("", 0, acceptor)
@@ -61,7 +68,8 @@ class Dialer:
             raise DialFailure("no address for any transport")
         race = _Race(handler)
         link = await self._run(race, [(self._transports[a.kind], a) for a in order], peer, identity)
-        self._remember(peer, race.winner_kind)
+        if not race.nobody_listens:  # the other way is the better one again as soon as the peer listens there
+            self._remember(peer, race.winner_kind)
         return link
 
     async def close(self) -> None:
@@ -93,8 +101,11 @@ class Dialer:
                     transport, address = waiting.pop(0)
                     attempt = race.attempt(transport, address, peer, identity)
                     running.add(asyncio.create_task(attempt, name="dial"))
-                stagger_s = self._stagger_s if waiting else None  # the last one has its own deadline
-                done, running = await asyncio.wait(running, timeout=stagger_s, return_when=asyncio.FIRST_COMPLETED)
+                last_s = self._after_nobody_s if race.nobody_listens else None  # else it has its own deadline
+                wait_s = self._stagger_s if waiting else last_s
+                done, running = await asyncio.wait(running, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
+                if not done and not waiting:
+                    break
                 for task in done:
                     task.result()
         except BaseException:
@@ -139,6 +150,11 @@ class _Race:
         if self.link is None and not self.is_over:
             self.link, self.winner_kind = link, kind
         return self.link is link
+
+    @property
+    def nobody_listens(self) -> bool:
+        """Whether the peer's machine said so at one of its ports."""
+        return any(isinstance(failure, NobodyListens) for failure in self._failures)
 
     def failure(self) -> DialFailure:
         codes = [failure.code for failure in self._failures]

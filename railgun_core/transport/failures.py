@@ -9,6 +9,10 @@ from railgun_core.base.errors import EnvironmentFailure
 from railgun_core.transport.link import DialFailure
 
 
+class NobodyListens(DialFailure):
+    """The machine is there and says that nothing listens at this port: most likely the peer's process is gone."""
+
+
 def listen_failure(error: OSError) -> EnvironmentFailure:
     """Why an address cannot be listened at: port-taken, port-forbidden or no-such-address."""
     if error.errno == errno.EADDRINUSE:
@@ -28,6 +32,8 @@ def dial_failure(error: BaseException) -> DialFailure | None:
         return DialFailure("no railgun peer answered", code="wrong-peer")
     if isinstance(error, (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)):
         return DialFailure("turned away", code="busy")  # a full gate hangs up before it says anything
+    if isinstance(error, ConnectionRefusedError):
+        return NobodyListens("nobody listens there")
     if isinstance(error, OSError):
         return DialFailure("nobody listens there")
     return None

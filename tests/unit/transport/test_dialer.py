@@ -9,6 +9,7 @@ import pytest
 from railgun_core.base.ids import PublicKey
 from railgun_core.base.keys import Identity
 from railgun_core.transport.dialer import Dialer
+from railgun_core.transport.failures import NobodyListens
 from railgun_core.transport.link import Acceptor, CloseReason, DialFailure, Link, LinkHandler
 from railgun_core.transport.memory import MemoryNetwork, MemoryTransport
 from railgun_core.transport.quic import QuicTransport
@@ -91,7 +92,7 @@ class Fixture:
         self.near = MemoryTransport(ME, network)
         self.quic, self.tls = Path(self.near, address), Path(self.near, address)
         paths = [(AddressKind.QUIC, self.quic), (AddressKind.TLS, self.tls)]
-        self.dialer = Dialer(ME, paths, acceptor=self.me, stagger_s=stagger_s)
+        self.dialer = Dialer(ME, paths, acceptor=self.me, stagger_s=stagger_s, after_nobody_s=0.05)
 
     async def dial(self, *addresses: Address, handler: Peer | None = None) -> Link:
         return await self.dialer.dial(
@@ -115,6 +116,25 @@ async def test_a_failure_starts_the_next_at_once_and_what_worked_is_remembered()
     assert world.dialer.remembered(THEM.public_key) is AddressKind.TLS
     await world.dial()
     assert (world.quic.dials, world.tls.dials) == (1, 2)
+
+
+async def test_where_nobody_listens_the_other_way_gets_little_time() -> None:
+    world = Fixture()
+    world.quic.failure = NobodyListens()
+    world.tls.gate.clear()  # as a handshake over UDP with a process that is gone
+    with pytest.raises(DialFailure):
+        await asyncio.wait_for(world.dial(), 2)
+    assert (world.quic.dials, world.tls.dials) == (1, 1)
+
+
+async def test_a_way_that_only_won_because_nobody_listened_at_the_other_is_not_remembered() -> None:
+    world = Fixture()
+    world.quic.failure = NobodyListens()
+    await asyncio.wait_for(world.dial(), 2)
+    assert world.dialer.remembered(THEM.public_key) is None
+    world.quic.failure = None
+    await world.dial()
+    assert (world.quic.dials, world.tls.dials) == (2, 1)
 
 
 async def test_a_path_that_says_nothing_is_overtaken_after_the_stagger() -> None:
