@@ -252,7 +252,7 @@ async def test_a_damaged_database_is_kept_aside_a_new_one_made_and_this_said(tmp
     assert "railgun.db.damaged-1" in store.repaired
     assert (tmp_path / "railgun.db.damaged-1").read_bytes() == broken
     state = await store.load()
-    assert state.restored_backup  # so that no key is used a second time
+    assert state.restored_backup == bool(state.rooms)  # so that no key of what was saved is used a second time
     if where == "body":
         assert [item.seq for item in await store.own_items(ROOM, 1, 99)] == [2, 3, 4, 5, 6, 7, 8]
         assert "one room was saved" in store.repaired
