@@ -16,7 +16,7 @@ from railgun_core.demo.options import DemoOptions
 
 def run(options: DemoOptions) -> dict[str, object]:
     """Play a demo to its end; Ctrl-C or SIGTERM end it early, with every process that it started."""
-    before = signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # also where SIGINT is ignored, as after nohup
     try:
         with contextlib.suppress(KeyboardInterrupt):
             return asyncio.run(play(options))

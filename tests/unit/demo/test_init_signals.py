@@ -25,8 +25,11 @@ def test_a_signal_ends_a_demo_in_order(number: signal.Signals, monkeypatch: pyte
         return {}
 
     monkeypatch.setattr(railgun_core.demo, "play", play)
-    before = signal.getsignal(signal.SIGTERM)
+    before, ctrl_c = signal.getsignal(signal.SIGTERM), signal.signal(signal.SIGINT, signal.default_int_handler)
     options = DemoOptions()
-    assert railgun_core.demo.run(options) == {"failed": "interrupted"}
+    try:
+        assert railgun_core.demo.run(options) == {"failed": "interrupted"}
+    finally:
+        signal.signal(signal.SIGINT, ctrl_c)  # a job in the background may ignore it
     assert ended == [options]
     assert signal.getsignal(signal.SIGTERM) is before
