@@ -228,7 +228,11 @@ def test_a_reader_that_goes_away_is_no_error(engine: Engine, data_dir: Path) -> 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGINT to one process is a matter of POSIX")
 def test_ctrl_c_while_a_pipe_is_silent_ends_quietly_with_130(engine: Engine, data_dir: Path) -> None:
-    process = start_process(["room", "send", "Harbour", "--data-dir", str(data_dir)])
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it, and so
+    try:  # would its child
+        process = start_process(["room", "send", "Harbour", "--data-dir", str(data_dir)])
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None
