@@ -14,7 +14,6 @@ import enum
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from railgun_core.base.errors import MalformedFrame
 from railgun_core.base.ids import Tag
 from railgun_core.wire.frames import ENVELOPE_FRAME_SIZES
 from railgun_core.wire.kinds import LENGTH, FrameType
@@ -73,17 +72,6 @@ class CentralPort(Protocol):
 def subject_of(tag: Tag) -> str:
     """The subject of a tag."""
     return PREFIX + tag.hex()
-
-
-def tag_of(subject: str) -> Tag:
-    """The tag of a subject. MalformedFrame when it is none."""
-    try:
-        tag = bytes.fromhex(subject.removeprefix(PREFIX))
-    except ValueError:
-        raise MalformedFrame("subject") from None
-    if len(tag) != TAG_BYTES or subject != PREFIX + tag.hex():
-        raise MalformedFrame("subject")
-    return Tag(tag)
 
 
 def is_envelope_frame(data: bytes) -> bool:
