@@ -109,9 +109,7 @@ class Connection:
         try:
             await self._stream(config)
             await self.js.publish(TELEMETRY_SUBJECT, text, timeout=KEEP_WITHIN_S)
-        except (
-            Exception
-        ):  # its errors have no common root; whatever it was, the server has not said that it has the line
+        except Exception:  # its errors have no common root; the server has not said that it has the line
             return False
         return True
 
