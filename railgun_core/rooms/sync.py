@@ -208,7 +208,7 @@ def _membership(
         author.membership = Membership.ACTIVE
     if newcomer or before is not author.membership:
         if sync.mood is Mood.JOINING:
-            author.confirmed = room.outbox.last_seq
+            author.confirmed = _surely_told(room, author)
         save(context, (room.member_put(author),), out)
         code = "member-left" if author.membership is Membership.LEFT else "member-joined"
         code = "member-new-key" if sync.successor else code
@@ -217,6 +217,15 @@ def _membership(
         plan_sync(room, context, now, within_s=0.4)
     elif sync.mood is Mood.ASKING:
         plan_sync(room, context, now)
+
+
+def _surely_told(room: Room, newcomer: Inbox) -> int:
+    """The last own item that a newcomer surely does not wait for, whoever told it where this stream stands.
+
+    Another member may have told it before it had the newest items: the newcomer expects those, so they are not
+    confirmed by it. Nobody who could answer stands lower than it has confirmed here.
+    """
+    return min((inbox.confirmed for inbox in room.others if inbox is not newcomer), default=room.outbox.last_seq)
 
 
 def _is_near(context: RoomContext, member: Inbox, now: Instant) -> bool:

@@ -3,7 +3,8 @@
 Three members send all the time and write down what the engine reported as stored. Whatever is killed and started
 again: in the end every member has every such line exactly once, and each sender's lines in the order they were sent.
 A line whose send was cut off may arrive or not, but never twice. Every node is a mailbox too, so that what is killed
-is in the middle of any work that an engine does. With --long: 1,000 kills, with the pace said every 50.
+is in the middle of any work that an engine does, and one in four is killed again while it starts. With --long:
+1,000 kills, with the pace said every 50.
 """
 
 from __future__ import annotations
@@ -26,21 +27,22 @@ from railgun_core.local_api.messages import RoomSend, Sent
 
 from .conftest import RealNetwork, RealNode, numbered, real_network, until
 
-MEMBERS = 3
+MEMBERS, RELAYS = 3, 4
 BATCH_LINES = 5
 PAUSE_S = 0.25  # between batches of one sender: always something under way, and time left for engines to start
 KILLS, KILLS_LONG = 10, 1_000
 KILLS_A_ROOM = 50  # then all is counted, and the next room begins
+KILLED_AGAIN, STARTING_S = 0.25, 1.5  # the share that is killed once more, and when: an engine starts in about a second
 SETTLE_S = 90.0
 WAIT_S = 30.0
 
 
 @pytest.fixture(scope="module")
 def network() -> Iterator[RealNetwork]:
-    """Bootstrap, three members and two nodes that only relay; short epochs, so that some kills meet a rotation."""
+    """Bootstrap, three members and four nodes that only relay; short epochs, so that some kills meet a rotation."""
     with real_network("--epoch-s", "20") as network:
         network.bootstrap.start()
-        for _ in range(MEMBERS + 2):
+        for _ in range(MEMBERS + RELAYS):
             network.add("--roles", "relay,mix,mailbox").start()
         for node in network.nodes:
             node.wait_ready(relays=len(network.nodes))
@@ -130,10 +132,11 @@ def check(speakers: list[Talker]) -> None:
 
 @dataclass(slots=True)
 class Pace:
-    """What kills cost, s: until somebody else's lines were stored, and until the killed one was up again."""
+    """What rounds of kills cost, s: until another's lines were stored, and until all killed were up again."""
 
     stored_s: list[float] = field(default_factory=list)
     up_s: list[float] = field(default_factory=list)
+    kills: int = 0
 
     def __str__(self) -> str:
         middle, worst = median(self.stored_s), max(self.stored_s)
@@ -141,19 +144,36 @@ class Pace:
 
 
 async def kill_some(network: RealNetwork, speakers: list[Talker], kills: int, rng: Random, pace: Pace) -> None:
-    """Kill a sender, a receiver and a relay in turn, each in the middle of a batch, and start it again."""
+    """Round by round kill a sender, a receiver and a relay, each at its own moment, and start them again."""
     roles = (network.nodes[0:1], network.nodes[1:MEMBERS], network.nodes[MEMBERS:])
-    for number in range(kills):
-        victim = rng.choice(roles[number % len(roles)])
-        steady = next(one for one in speakers if one.node is not victim)
-        await asyncio.sleep(rng.uniform(0.0, 2 * PAUSE_S))
-        victim.kill()
+    done = 0
+    while done < kills:
+        victims = [rng.choice(nodes) for nodes in roles]
+        steady = next(one for one in speakers if one.node not in victims)
+        await asyncio.gather(*(kill_after(victim, rng.uniform(0.0, 2 * PAUSE_S)) for victim in victims))
         killed_s = time.monotonic()
         await stored_more(steady, BATCH_LINES)
         pace.stored_s.append(time.monotonic() - killed_s)
-        victim.start()
-        await asyncio.to_thread(victim.wait_ready)
+        again_s = [rng.uniform(0.0, STARTING_S) if rng.random() < KILLED_AGAIN else None for _ in victims]
+        await asyncio.gather(*map(start_again, victims, again_s))
         pace.up_s.append(time.monotonic() - killed_s - pace.stored_s[-1])
+        done += len(victims) + sum(after_s is not None for after_s in again_s)
+    pace.kills += done
+
+
+async def kill_after(victim: RealNode, after_s: float) -> None:
+    """SIGKILL at that moment."""
+    await asyncio.sleep(after_s)
+    victim.kill()
+
+
+async def start_again(victim: RealNode, again_s: float | None) -> None:
+    """Start it until it is ready; where a time is given it is killed once more on the way, perhaps while it mends."""
+    victim.start()
+    if again_s is not None:
+        await kill_after(victim, again_s)
+        victim.start()
+    await asyncio.to_thread(victim.wait_ready)
 
 
 @pytest.mark.deadline(300)
@@ -161,14 +181,14 @@ def test_lines_that_were_stored_arrive_once_whoever_is_killed(network: RealNetwo
     rng = Random(0x9)
     kills = KILLS_LONG if long_run else KILLS
     began_s, lines, pace = time.monotonic(), 0, Pace()
-    for done in range(0, kills, KILLS_A_ROOM):
-        speakers = talkers(network, f"killed-{done}")
-        some = min(KILLS_A_ROOM, kills - done)
+    while pace.kills < kills:
+        speakers = talkers(network, f"killed-{pace.kills}")
+        some = min(KILLS_A_ROOM, kills - pace.kills)
         asyncio.run(talk_while(speakers, partial(kill_some, network, speakers, some, rng, pace)))
         check(speakers)
         lines += sum(len(one.stored) for one in speakers)
-        each_s = (time.monotonic() - began_s) / (done + some)
-        print(f"{done + some} of {kills} kills, {each_s:.2f} s each; {lines} lines, none lost or twice; {pace}")
+        each_s = (time.monotonic() - began_s) / pace.kills
+        print(f"{pace.kills} kills, {each_s:.2f} s each; {lines} lines, none lost or twice; {pace}", flush=True)
 
 
 @pytest.mark.deadline(240)

@@ -161,3 +161,28 @@ def test_leaving_says_so_and_closes_every_link() -> None:
     assert not table.rooms.rooms
     again = table.restarted()
     assert not again.rooms.rooms
+
+
+def test_what_another_member_may_not_have_told_a_newcomer_of_is_delivered_only_when_the_newcomer_has_it() -> None:
+    """Ann may have told Bob that this stream ends before the two: then he waits for them."""
+    table = seated()
+    ann = met(table)
+    table.submit(b"one", b"two")
+    relay = table.relay(Slice.PUSH)
+    relay.ack()
+    bob = Other(BOB)
+    relay.push(bob.sync(mood=Mood.JOINING))
+    relay.push(ann.has(table, 2))
+    assert all(moved[2] is not Delivery.DELIVERED for moved in table.moved)
+    relay.push(bob.has(table, 2))
+    assert table.moved[-1] == (1, 2, Delivery.DELIVERED)
+
+
+def test_a_newcomer_to_a_room_of_one_is_not_waited_for_with_what_was_before() -> None:
+    table = seated()
+    table.submit(b"alone")
+    relay = table.relay(Slice.PUSH)
+    relay.ack()
+    bob = Other(BOB)
+    relay.push(bob.sync(mood=Mood.JOINING))
+    assert table.room.inboxes[BOB].confirmed == 1
