@@ -31,6 +31,7 @@ from railgun_core.wire.frames import (
     Slice,
     decode_control,
 )
+from railgun_core.wire.heads import Head
 from railgun_core.wire.kinds import FrameType
 
 OPEN_WITHIN_S = 10.0
@@ -127,6 +128,8 @@ class _Session:
                 self._opened = True
             case Ack():
                 self.count = frame.taken
+            case Head():
+                pass  # it is read, as a member reads it; members compare heads when the epoch ends
             case _:
                 self._load.progress.fail(f"the relay sent {type(frame).__name__}")
 

@@ -33,7 +33,7 @@ def test_the_engine_is_measured_against_its_floor_and_loses_nothing(
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
     options = BenchRelayOptions(
-        transports=(transport,), size=SizeClass.SMALL, fan_out=2, seconds=0.3, rounds=1, vs=("bare", "mosquitto")
+        transports=(transport,), size=SizeClass.SMALL, fan_out=2, seconds=1.5, rounds=1, vs=("bare", "mosquitto")
     )
     report: Any = run(options)
     assert json.loads(json.dumps(report)) == report
