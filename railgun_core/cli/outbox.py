@@ -14,6 +14,8 @@ _WHY = {
     "saving": "being written to this disk",
     "restoring": "from before a restart, about to be read back and sent",
     "no-relay": "no relay of this room answers, and no mailbox or server has it yet",
+    "mail-quota": "no relay of this room answers, and its mailboxes keep no more for this room; asked again slowly",
+    "mail-full": "no relay of this room answers, and its mailboxes are full; asked again slowly",
     "server-first": "with the central server, which is asked first; relays come next",
     "turn": "waiting for its turn at the relays",
     "relay-silent": "given to a relay that has not said that it has it",

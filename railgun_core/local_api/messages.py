@@ -267,8 +267,8 @@ class OutboxMember(msgspec.Struct, frozen=True):
 class Outbox(msgspec.Struct, frozen=True):
     """`room.outbox`: what has not come all the way. A long message has several items.
 
-    `unsent`: stored nowhere yet but here; why: disk, saving, restoring, server-first, no-relay, turn, relay-silent,
-    no-majority.
+    `unsent`: stored nowhere yet but here; why: disk, saving, restoring, server-first, no-relay, mail-quota, mail-full,
+    turn, relay-silent, no-majority.
     `stored`: where; why: committee, mailbox, central, committee-gone. `members`: who has not confirmed all of it.
     """
 

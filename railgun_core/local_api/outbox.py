@@ -16,7 +16,9 @@ from railgun_core.local_api import messages as m
 from railgun_core.rooms.mail import Keeper
 from railgun_core.rooms.naming import member_text
 from railgun_core.rooms.room import Room
+from railgun_core.wire.kinds import Refusal
 
+_NO_ROOM: dict[Refusal | None, str] = {Refusal.QUOTA: "mail-quota", Refusal.FULL: "mail-full"}
 _PLACES = {Keeper.MAILBOX: "mailbox", Keeper.CENTRAL: "central"}
 
 
@@ -40,7 +42,7 @@ def _unsent(room: Room, *, disk_refuses: bool) -> Iterable[m.OutboxGroup]:
     if held := [item for item in outbox.queue if item.seq in outbox.held_s]:
         yield _group("server-first", held)
     if queued := [item for item in outbox.queue if item.seq not in outbox.held_s]:
-        yield _group("turn" if room.has_way else "no-relay", queued)
+        yield _group("turn" if room.has_way else _NO_ROOM.get(room.mail.lack, "no-relay"), queued)
     accepted = [placement.item for placement in outbox.placed.values() if placement.accepted]
     silent = [placement.item for placement in outbox.placed.values() if not placement.accepted]
     if silent:

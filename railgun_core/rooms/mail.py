@@ -26,6 +26,7 @@ from railgun_core.rooms.content import Mood
 from railgun_core.rooms.epoch_keys import mail_keys
 from railgun_core.rooms.lane import Lane
 from railgun_core.wire.codec import Reader, u16, u32
+from railgun_core.wire.kinds import Refusal
 
 DAYS = EpochClock(DAY_S, 0.0)
 CENTRAL = PeerId(bytes(32))  # in the place of a mailbox: the central server
@@ -85,6 +86,7 @@ class RoomMail:
         self.noticed_day = -1  # the day on which a full mailbox was noticed
         self.dirty = False  # something of `own` is to be saved
         self.way = "none"
+        self.lack: Refusal | None = None  # too few mailboxes take mail, because there is no room in others
         self._first_day = -1
         self._read: Places = {}
         self._safe: Places = {}  # what of it is saved

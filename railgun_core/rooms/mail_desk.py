@@ -106,10 +106,10 @@ class MailDesk:
             if self.links.everyone(self._today(room, now)):
                 self._context.wake("mail", room.id, now.mono_s + LOOK_S)
 
-    def targets(self) -> list[tuple[bytes, int]]:
+    def targets(self, now: Instant) -> list[tuple[bytes, int]]:
         """Mail tags and days whose mailboxes should be looked up: never those of guarded rooms."""
         rooms = [room for room in self._rooms.values() if not self._guarded(room)]
-        return [(lane.keys.tag, lane.epoch) for room in rooms for lane in self._live_lanes(room)]
+        return [(lane.keys.tag, lane.epoch) for room in rooms for lane in self._live_lanes(room, now)]
 
     # ------------------------------------------------------------ links
 
@@ -354,12 +354,12 @@ class MailDesk:
         former = [mail_lane(one.mail, one.root, day, rng) for one in formers]
         return [*former, mail_lane(room.mail.lanes, room.put.root, day, rng)]
 
-    def _live_lanes(self, room: Room) -> list[Lane]:
-        """The newest mail of a room, and what is being collected."""
-        newest = [room.mail.lanes[max(room.mail.lanes)]] if room.mail.lanes else []
+    def _live_lanes(self, room: Room, now: Instant) -> list[Lane]:
+        """Today's mail of a room, and what is being collected. A clock that was wrong may have left later days."""
+        today = [self._today(room, now)] if room.mail.lanes else []
         round_ = self._rounds.get(room.id)
         walked = [] if round_ is None or round_.lane is None else [round_.lane]
-        return list(dict.fromkeys((*newest, *walked)))
+        return list(dict.fromkeys((*today, *walked)))
 
     def _is_settled(self, room: Room) -> bool:
         """Whether everything that came is durable: nothing waits for keys, for pieces or for what lies before it."""

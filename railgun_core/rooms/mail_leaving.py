@@ -1,7 +1,8 @@
 """Giving envelopes to whoever keeps them: the mailboxes of the day, through mixes where the room sends so, or a server.
 
 An envelope counts as kept when enough mailboxes say that it is on their disks, or the server of hybrid mode does; then
-its item is as good as stored by a committee. Whoever said no, or nothing, is asked again, ever more rarely.
+its item is as good as stored by a committee. Whoever said no, or nothing, is replaced by a standby, and asked again,
+ever more rarely.
 """
 
 from __future__ import annotations
@@ -51,7 +52,11 @@ class Leaving:
     def look(self, room: Room, today: Lane, now: Instant, out: list[Effect]) -> None:
         """Pack what is to be left for others, and give it to whoever keeps it."""
         central = self.uses_central(room)
-        boxes = bool(self._links.targets(room, today, now).mailboxes)
+        known = self._spools.get((room.id, today.keys.tag))
+        shut, lack = (frozenset[PeerId](), None) if known is None else (known.shut(now.mono_s), known.lack(now.mono_s))
+        targets = self._links.targets(room, today, now, shut=shut)
+        boxes = bool(targets.mailboxes)
+        room.mail.lack = lack if len(targets.mailboxes) < targets.enough else None
         room.mail.way = "mailbox" if boxes else "central" if central else "none"
         for key in [k for k, spool in self._spools.items() if k[0] == room.id and spool.lane.epoch != today.epoch]:
             del self._spools[key]  # its items are packed anew, under today's mail
@@ -84,8 +89,8 @@ class Leaving:
 
     def _give(self, room: Room, spool: Spool, now: Instant, out: list[Effect]) -> None:
         """Give envelopes to the mailboxes that lack them, and those that nobody keeps to the server."""
-        targets = self._links.targets(room, spool.lane, now)
-        spool.tidy(now.mono_s, targets.mailboxes)
+        spool.tidy(now.mono_s, self._links.targets(room, spool.lane, now).mailboxes)
+        targets = self._links.targets(room, spool.lane, now, shut=spool.shut(now.mono_s))
         for mailbox in targets.mailboxes:
             due = spool.due(mailbox, now.mono_s)
             if not due:

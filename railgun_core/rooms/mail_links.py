@@ -82,10 +82,11 @@ class MailLinks:
 
     # ------------------------------------------------------------ who
 
-    def targets(self, room: Room, lane: Lane, now: Instant) -> Targets:
-        """The seats of a mail tag, each that fails now replaced by a standby."""
+    def targets(self, room: Room, lane: Lane, now: Instant, *, shut: frozenset[PeerId] = frozenset()) -> Targets:
+        """The seats of a mail tag, each that fails now, or is `shut`, replaced by a standby."""
         committee = self._context.view.mailboxes(lane.keys.tag, lane.epoch)
-        working = [p for p in self.usable(room, lane, now) if not self._is_slow(room, lane, p, now)]
+        usable = [peer_id for peer_id in self.usable(room, lane, now) if peer_id not in shut]
+        working = [peer_id for peer_id in usable if not self._is_slow(room, lane, peer_id, now)]
         return Targets(tuple(working[: len(committee.members)]), min(ENOUGH, len(self._allowed(room, lane))))
 
     def usable(self, room: Room, lane: Lane, now: Instant) -> list[PeerId]:

@@ -1,7 +1,8 @@
 """Envelopes on their way to mailboxes: who was given each, who keeps it, and what is to be tried again, and when.
 
 An envelope is kept when enough mailboxes said so, or the central server did; an item is kept when all its envelopes
-are. Pure bookkeeping of one room and day, in bounds: a mailbox is asked for at most WINDOW receipts at a time.
+are. A mailbox that refuses, or says nothing, is shut for a while: others are asked in its place. Pure bookkeeping of
+one room and day, in bounds: a mailbox is asked for at most WINDOW receipts at a time.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ POSTS = 8  # and through mixes, where each waits for its turn with everything el
 ANSWER_WITHIN_S, POST_WITHIN_S = 10.0, 60.0
 LINGER_S = 10.0  # an envelope that is kept waits this long for the mailboxes that have not answered yet
 RETRY_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
-QUOTA_RETRY_S = 300.0
+QUOTA_RETRY_S, QUOTA_MOST_S = 300.0, 3_600.0  # full mailboxes are asked again slowly, whatever they say
 CENTRAL_AFTER_S = 2.0  # mailboxes have not kept it: protocol.md 9
+_NO_ROOM = (Refusal.QUOTA, Refusal.FULL)
 
 
 @dataclass(slots=True, eq=False)
@@ -66,6 +68,15 @@ class Parcel:
         self.again_s[mailbox] = now_s + wait_s
 
 
+@dataclass(frozen=True, slots=True)
+class _Shut:
+    """A mailbox that takes nothing: how often in a row, until when, and what it said; None: nothing."""
+
+    count: int
+    until_s: float
+    code: Refusal | None
+
+
 class Spool:
     """The parcels of a room under the mail of one day."""
 
@@ -75,6 +86,7 @@ class Spool:
         self._within_s = POST_WITHIN_S if posts else ANSWER_WITHIN_S
         self.parcels: dict[MsgId, Parcel] = {}
         self._parts: dict[int, set[MsgId]] = {}  # seq -> its envelopes that are not kept yet
+        self._shut: dict[PeerId, _Shut] = {}
 
     def __len__(self) -> int:
         return len(self.parcels)
@@ -87,6 +99,15 @@ class Spool:
     def holds(self, seq: int) -> bool:
         """Whether an item is on its way."""
         return seq in self._parts
+
+    def shut(self, now_s: float) -> frozenset[PeerId]:
+        """The mailboxes that take nothing now."""
+        return frozenset(mailbox for mailbox, shut in self._shut.items() if now_s < shut.until_s)
+
+    def lack(self, now_s: float) -> Refusal | None:
+        """What mailboxes lack room for now: more of this room (QUOTA), or anything at all (FULL)."""
+        said = {shut.code for shut in self._shut.values() if now_s < shut.until_s}
+        return next((code for code in _NO_ROOM if code in said), None)
 
     def add(self, parcels: Iterable[Parcel]) -> None:
         """Envelopes that are to be kept; all those of an item at once."""
@@ -128,11 +149,21 @@ class Spool:
         if code is None:
             del parcel.sent_s[mailbox]
             parcel.kept_by.add(mailbox)
-        elif code in (Refusal.QUOTA, Refusal.FULL):
-            parcel.failed(mailbox, now_s, max(retry_s, QUOTA_RETRY_S))
-        else:
-            parcel.failed(mailbox, now_s, min(retry_s, RETRY_S[-1]))
+            self._shut.pop(mailbox, None)
+            return parcel
+        no_room = code in _NO_ROOM
+        wait_s = min(max(retry_s, QUOTA_RETRY_S), QUOTA_MOST_S) if no_room else min(retry_s, RETRY_S[-1])
+        parcel.failed(mailbox, now_s, wait_s)
+        if code is not Refusal.RATE or wait_s > LINGER_S:  # who is only asked too fast is worth waiting for
+            self._close(mailbox, code, wait_s, now_s)
         return parcel
+
+    def _close(self, mailbox: PeerId, code: Refusal | None, wait_s: float, now_s: float) -> None:
+        """A mailbox takes nothing for a while, ever longer. It says so of all that it was given at once."""
+        known = self._shut.get(mailbox, _Shut(0, now_s, None))
+        if now_s >= known.until_s or code in _NO_ROOM:
+            again_s = max(wait_s, RETRY_S[min(known.count, len(RETRY_S) - 1)])
+            self._shut[mailbox] = _Shut(known.count + 1, now_s + again_s, code)
 
     def lost(self, mailbox: PeerId, now_s: float) -> None:
         """The link to a mailbox is gone: what it was given and did not confirm goes out again."""
@@ -146,6 +177,7 @@ class Spool:
         for msg_id, parcel in list(self.parcels.items()):
             for mailbox in [m for m, at_s in parcel.sent_s.items() if now_s - at_s >= self._within_s]:
                 parcel.failed(mailbox, now_s)
+                self._close(mailbox, None, self._within_s, now_s)
             answered = all(mailbox in parcel.kept_by or mailbox in parcel.again_s for mailbox in asked)
             if (parcel.is_kept and (answered or now_s - parcel.kept_s >= LINGER_S)) or now_s >= parcel.until_s:
                 self._drop(msg_id)

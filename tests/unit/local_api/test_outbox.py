@@ -22,6 +22,7 @@ from railgun_core.rooms.inbox import Inbox
 from railgun_core.rooms.keyring import Keyring
 from railgun_core.rooms.mail import Keeper
 from railgun_core.rooms.room import Room
+from railgun_core.wire.kinds import Refusal
 from tests.unit.local_api.alone import config_in
 
 NOW = Instant(100.0, 1_800_000_000.0)
@@ -94,6 +95,14 @@ def test_what_waits_for_the_server_first_is_no_fault_of_relays() -> None:
     room.outbox.add(items(1, 2))
     room.outbox.held_s[1] = NOW.mono_s + 2
     assert groups(told(room).unsent) == {"server-first": 1, "no-relay": 1}
+
+
+def test_what_waits_because_mailboxes_are_full_says_so() -> None:
+    room = room_with(3)
+    room.outbox.add(items(1, 2))
+    for lack, why in ((Refusal.QUOTA, "mail-quota"), (Refusal.FULL, "mail-full"), (None, "no-relay")):
+        room.mail.lack = lack
+        assert groups(told(room).unsent) == {why: 2}
 
 
 def test_what_was_unsent_before_a_restart_is_being_restored() -> None:

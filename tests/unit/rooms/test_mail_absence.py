@@ -7,6 +7,7 @@ import pytest
 from railgun_core.changes import Delivery
 from railgun_core.events import Effect, Woke
 from railgun_core.mailbox.limits import MailboxLimits
+from railgun_core.wire.kinds import Refusal
 from tests.unit.rooms.village import Village
 
 DAY_S = 86_400
@@ -162,6 +163,49 @@ def test_standbys_take_the_place_of_mailboxes_that_do_not_answer(dead: int) -> N
     village.stop("member0")
     village.start("member1")
     village.run_until(lambda: village.read("member1") == [b"words"], within_s=30.0)
+
+
+@pytest.mark.parametrize("limits", [MailboxLimits(tag_bytes=0), MailboxLimits(bytes=0)])
+@pytest.mark.parametrize("full", [1, 2, 3])
+def test_standbys_take_the_place_of_mailboxes_that_are_full(full: int, limits: MailboxLimits) -> None:
+    village, relays, boxes = settled(mailboxes=6)
+    mail = village.mail("member0")
+    lane = mail.lanes[max(mail.lanes)]
+    seats = village.houses["member0"].up.view.mailboxes(lane.keys.tag, lane.epoch).members
+    for house in village.named("box"):
+        if house.identity.peer_id in seats[:full]:
+            house.up.mailbox.limits = limits
+    village.stop("member1", *relays)
+    village.say("member0", b"words")
+    village.run_until(lambda: village.reached("member0", Delivery.STORED) == 1, within_s=12.0)
+    assert (mail.kept, mail.lack) == (1, None)
+    village.stop("member0")
+    village.start("member1")
+    village.run_until(lambda: village.read("member1") == [b"words"], within_s=30.0)
+    assert boxes
+
+
+@pytest.mark.parametrize(
+    ("limits", "lack"),
+    [(MailboxLimits(tag_bytes=0), Refusal.QUOTA), (MailboxLimits(bytes=0), Refusal.FULL)],
+)
+def test_when_all_mailboxes_are_full_that_is_the_reason_and_they_are_asked_again_slowly(
+    limits: MailboxLimits, lack: Refusal
+) -> None:
+    village, relays, _ = settled(mailboxes=6, limits=limits)
+    village.stop("member1", *relays)
+    village.say("member0", b"words")
+    village.run(20.0)
+    boxes = [house.up.mailbox for house in village.named("box")]
+    asked = sum(box.status().refused_quota for box in boxes)
+    mail = village.mail("member0")
+    assert (village.reached("member0", Delivery.STORED), mail.lack, mail.way) == (0, lack, "none")
+    village.run(200.0)
+    assert sum(box.status().refused_quota for box in boxes) == asked
+    for box in boxes:
+        box.limits = MailboxLimits()
+    village.run_until(lambda: village.reached("member0", Delivery.STORED) == 1, within_s=3_600.0)
+    assert mail.lack is None
 
 
 def test_a_full_mailbox_is_said_once_and_the_item_stays_unstored() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from railgun_core.base.ids import MsgId, PublicKey
+from railgun_core.base.clock import Instant
+from railgun_core.base.ids import MsgId, PublicKey, handle_of
 from railgun_core.base.keys import Identity, verify
 from railgun_core.events import Hangup
 from railgun_core.rooms.epoch_keys import mail_keys
@@ -77,6 +78,21 @@ def test_each_mailbox_is_asked_on_a_link_of_its_own_with_a_signature_over_that_l
     table.after(20.0)
     assert boxes_of(table) == []
     assert mail_of(table).collected_s > LATER.unix_s - 10
+
+
+def test_a_day_that_a_wrong_clock_left_behind_does_not_hide_the_mailboxes_of_today() -> None:
+    table, _ = seated()
+    right = table.now
+    table.now = Instant(right.mono_s, right.unix_s + 400 * 86_400)
+    table.after(5.0)  # a look in a year that is not now
+    table.now = Instant(table.now.mono_s, right.unix_s + 5.0)
+    for _ in range(20):  # until everything is collected
+        for box in boxes_of(table):
+            box.say(*(Collected(handle_of(question.tag), 1, False).encode() for question in asked(box)[-1:]))
+        table.after(1.0)
+    assert mail_of(table).poll_s > table.now.mono_s
+    assert max(mail_of(table).lanes) > DAY
+    assert (MAIL.tag, DAY) in table.rooms.targets(table.now)
 
 
 def test_pages_are_read_on_and_the_same_from_another_mailbox_is_shown_once() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from railgun_core.base.ids import MsgId, PeerId
 from railgun_core.rooms.mail import expiry_s, mail_lane
-from railgun_core.rooms.mail_parcels import LINGER_S, QUOTA_RETRY_S, WINDOW, Parcel, Spool
+from railgun_core.rooms.mail_parcels import LINGER_S, QUOTA_MOST_S, QUOTA_RETRY_S, WINDOW, Parcel, Spool
 from railgun_core.wire.kinds import Refusal
 from railgun_core.wire.mail import sign_deposit
 
@@ -79,6 +79,35 @@ def test_who_refuses_is_asked_again_ever_more_rarely_and_a_full_one_after_minute
     spool.receipt(BOXES[0], msg_id, Refusal.QUOTA, 0.0, now_s)
     assert spool.due(BOXES[0], now_s + QUOTA_RETRY_S - 1) == []
     assert len(spool.due(BOXES[0], now_s + QUOTA_RETRY_S)) == 1
+
+
+def test_who_refuses_or_says_nothing_is_shut_for_a_while_and_who_is_only_asked_too_fast_is_not() -> None:
+    spool = spool_of(1)
+    msg_id = next(iter(spool.parcels))
+    slow, late, full = BOXES
+    for mailbox in BOXES:
+        give(spool, mailbox, 0.0)
+    spool.receipt(slow, msg_id, Refusal.RATE, 2.0, 1.0)
+    spool.receipt(full, msg_id, Refusal.FULL, 60.0, 1.0)
+    assert (spool.shut(1.0), spool.lack(1.0)) == ({full}, Refusal.FULL)
+    spool.tidy(20.0, BOXES)
+    assert spool.shut(20.0) == {full, late}
+    assert spool.shut(40.0) == {full}
+    assert (spool.shut(1.0 + QUOTA_RETRY_S), spool.lack(1.0 + QUOTA_RETRY_S)) == (frozenset(), None)
+    for mailbox, code in ((full, Refusal.QUOTA), (late, Refusal.WRONG_EPOCH)):
+        give(spool, mailbox, 400.0)
+        spool.receipt(mailbox, msg_id, code, 4e6, 400.0)
+    assert (spool.shut(401.0), spool.lack(401.0)) == ({full, late}, Refusal.QUOTA)
+    assert spool.shut(400.0 + QUOTA_MOST_S) == frozenset()  # whatever it said
+
+
+def test_a_mailbox_that_takes_something_is_open_again() -> None:
+    spool = spool_of(1, 2)
+    first, second = spool.parcels
+    give(spool, BOXES[0], 0.0)
+    spool.receipt(BOXES[0], first, Refusal.FULL, 60.0, 1.0)
+    spool.receipt(BOXES[0], second, None, 0.0, 1.0)
+    assert spool.shut(1.0) == frozenset()
 
 
 def test_a_receipt_that_nobody_waits_for_counts_for_nothing() -> None:

@@ -9,15 +9,17 @@ from railgun_core.base.ids import DialId, LinkId, MsgId, PeerId
 from railgun_core.changes import Delivery
 from railgun_core.events import Effect
 from railgun_core.rooms.content import Piece, decode_content
+from railgun_core.rooms.mail_parcels import POST_WITHIN_S
 from railgun_core.rooms.room import Answered
 from railgun_core.wire.envelope import SizeClass, open_envelope
 from railgun_core.wire.mail import Deposit
 from railgun_core.wire.posts import POST_BYTES, PostAnswer, PostStatus
 from tests.unit.rooms.table import LATER, Table
-from tests.unit.rooms.test_mail_collecting import BOXES, MAIL, boxes_of, mail_of, record_of
+from tests.unit.rooms.test_mail_collecting import BOXES, DAY, MAIL, MORE_BOXES, boxes_of, done, mail_of, record_of
 
 GUARD = LinkId(77)
 MAILBOXES = {box.peer_id for box in BOXES}
+ALL_MAILBOXES = {box.peer_id for box in MORE_BOXES}
 
 
 @dataclass
@@ -40,7 +42,7 @@ class Carrier:
         return True
 
     def deposits(self) -> list[tuple[Deposit, PeerId, Answered]]:
-        return [(Deposit.from_body(body), to, then) for body, to, then in self.posts if to in MAILBOXES]
+        return [(Deposit.from_body(body), to, then) for body, to, then in self.posts if to in ALL_MAILBOXES]
 
 
 class SecureTable(Table):
@@ -57,9 +59,9 @@ class SecureTable(Table):
         return super()._dial(peer_id, seed, via, out)
 
 
-def seated() -> SecureTable:
+def seated(boxes: int = 3) -> SecureTable:
     table = SecureTable()
-    table.rooms.context.view.merge([record_of(n) for n in range(3)], LATER.unix_s)
+    table.rooms.context.view.merge([record_of(n) for n in range(boxes)], LATER.unix_s)
     table.enter()
     table.rooms.secure(table.room, table.now, table.out, on=True)
     table.vias.clear()
@@ -89,6 +91,24 @@ def test_an_item_that_no_relay_answers_for_is_posted_to_mailboxes() -> None:
     assert table.moved == []
     answer(table, times=2)
     assert table.moved == [(1, 1, Delivery.STORED)]
+    assert mail_of(table).kept == 1
+
+
+def test_a_mailbox_that_does_not_answer_a_post_is_replaced_by_a_standby() -> None:
+    table = seated(5)
+    seats = set(table.rooms.context.view.mailboxes(MAIL.tag, DAY).members)
+    for box in boxes_of(table):
+        box.say(done(1))  # they answer through the guard, only posts do not reach all of them
+    table.submit(b"words")
+    table.after(20.0)
+    assert {to for _, to, _ in table.carrier.deposits()} == seats
+    answer(table, times=1)
+    table.after(POST_WITHIN_S + 5.0)
+    for deposit, to, then in table.carrier.deposits():
+        assert deposit.is_signed()
+        if to not in seats:
+            then(PostAnswer(PostStatus.STORED, held=1, size=1).encode(), table.now, table.out)
+    table.carry()
     assert mail_of(table).kept == 1
 
 
