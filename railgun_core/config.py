@@ -13,6 +13,7 @@ import dataclasses
 import enum
 import ipaddress
 import math
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ from railgun_core.base.errors import EnvironmentFailure, UsageError
 
 T = TypeVar("T")
 FILE_NAME = "config.toml"
+_WRITING = threading.Lock()  # one change is read, merged and written at a time
 
 
 class Form(enum.Enum):
@@ -254,23 +256,24 @@ def save_options(data_dir: Path, changes: Mapping[str, object]) -> Config:
     """Write options to config.toml and give the result; None takes a key out. Comments in the file are not kept."""
     import tomli_w
 
-    merged = {**_read(data_dir), **changes}
-    merged = {name: value for name, value in merged.items() if value is not None}
-    known = {option.name: option for option in OPTIONS}
-    for name in changes:
-        if name not in known:
-            raise UsageError(f"There is no option called {name}.")
-    config = Config(data_dir=data_dir, **cast(dict[str, Any], {k: v for k, v in merged.items() if k in known}))
-    plain = {name: _plain(value) if name in known else value for name, value in merged.items()}
-    target = data_dir / FILE_NAME
-    try:
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fresh = target.with_suffix(".new")
-        fresh.write_text(tomli_w.dumps(plain), encoding="utf-8")
-        fresh.replace(target)
-    except OSError as error:
-        raise EnvironmentFailure(f"{FILE_NAME} cannot be written: {error.strerror}.", code="unwritable") from None
-    return config
+    with _WRITING:
+        merged = {**_read(data_dir), **changes}
+        merged = {name: value for name, value in merged.items() if value is not None}
+        known = {option.name: option for option in OPTIONS}
+        for name in changes:
+            if name not in known:
+                raise UsageError(f"There is no option called {name}.")
+        config = Config(data_dir=data_dir, **cast(dict[str, Any], {k: v for k, v in merged.items() if k in known}))
+        plain = {name: _plain(value) if name in known else value for name, value in merged.items()}
+        target = data_dir / FILE_NAME
+        try:
+            data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fresh = target.with_suffix(".new")
+            fresh.write_text(tomli_w.dumps(plain), encoding="utf-8")
+            fresh.replace(target)
+        except OSError as error:
+            raise EnvironmentFailure(f"{FILE_NAME} cannot be written: {error.strerror}.", code="unwritable") from None
+        return config
 
 
 def config_table() -> str:

@@ -171,6 +171,19 @@ class Node:
         self.config = replace(self.config, mixnet=mixnet)
         self.review_cover(now, out)
 
+    def set_mailbox(self, limits: MailboxLimits | None, now: Instant, out: list[Effect]) -> None:
+        """Keep mail of others within these limits from now on. None: take nothing new, hand out what is here."""
+        self.config = replace(self.config, mailbox=limits)
+        if limits is None:
+            self.mailbox.close()
+        else:
+            self.mailbox.set_limits(limits, now, out)
+
+    @property
+    def serves(self) -> bool:
+        """Whether others may open links to this node: also who keeps mail no more hands out what is left of it."""
+        return self.config.serves or self.mailbox.is_emptying
+
     def next_deadline_s(self) -> float | None:
         """The monotonic time at which Tick is due."""
         first_s: float | None = None
@@ -233,7 +246,7 @@ class Node:
     # ------------------------------------------------------------ links
 
     def _link_up(self, event: LinkUp, now: Instant, out: list[Effect]) -> None:
-        if event.dial is None and not self.config.serves:
+        if event.dial is None and not self.serves:
             out.append(Hangup(event.link))
         elif event.dial is None or self._relay_dials.pop(event.dial, None) is not None:
             self._relay_links.add(event.link)
@@ -325,7 +338,7 @@ class Node:
 
     def _look_up(self, now: Instant, out: list[Effect]) -> None:
         """Refresh the view around every tag in use, and come back when it is time."""
-        own = self.identity.peer_id if self.config.serves else None
+        own = self.identity.peer_id if self.serves else None
         targets = self._lookups.targets([*self.rooms.targets(now), *self.relay.targets()], own)
         out.append(Lookup(targets))
         self._timers.set("lookup", now.mono_s + self._lookups.next_in_s())

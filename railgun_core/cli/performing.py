@@ -13,7 +13,7 @@ import click
 from railgun_core.cli.frame import Place, ask, common
 from railgun_core.cli.outcome import print_json
 from railgun_core.cli.tables import plain, table
-from railgun_core.local_api.messages import RelayPerformance, TelemetryAsk, TelemetryDay
+from railgun_core.local_api.messages import RelayPerformance, TelemetryAsk, TelemetryDay, TelemetrySet
 
 _HEAD = ("Relay", "Attempts", "Stored", "Failures", "Not reached", "Ack p50", "Ack p95")
 _OPEN_CLASS_MS = 3_200
@@ -21,10 +21,13 @@ _SLOWER_THAN_MS = 1_600
 
 
 @click.command()
+@click.argument("wanted", metavar="[local|share]", required=False, type=click.Choice(["local", "share"]))
 @click.option("--days-ago", type=click.IntRange(0, 30), default=0, show_default=True, help="0: today (UTC).")
 @common
-def telemetry(place: Place, days_ago: int) -> int:
-    """How relays performed for this device on one day, and whether that stays here."""
+def telemetry(place: Place, wanted: str | None, days_ago: int) -> int:
+    """How relays performed for this device on one day, and whether that stays here. `share`, `local`: change that."""
+    if wanted is not None:
+        ask(place, "telemetry.set", TelemetrySet(wanted == "share"), TelemetryDay)
     found = ask(place, "telemetry", TelemetryAsk(days_ago), TelemetryDay)
     if place.json:
         print_json(found)
@@ -47,7 +50,7 @@ def whereabouts(found: TelemetryDay) -> str:
     return (
         "Yesterday's sums over all relays go to the central server, rounded, with no name of a relay or of this"
         " device.\nThe server sees the address they come from. "
-        f"Newest day it was told: {newest}. Keep it here: railgun node --telemetry local"
+        f"Newest day it was told: {newest}. Keep it here: railgun telemetry local"
     )
 
 

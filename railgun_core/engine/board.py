@@ -57,7 +57,6 @@ class Board:
     """What is known about this engine's doings."""
 
     def __init__(self, config: Config, started: Instant) -> None:
-        self._config = config
         self._started = started
         self._times: dict[str, deque[float]] = {}
         self._causes: Counter[str] = Counter()  # of failovers, since start
@@ -66,7 +65,7 @@ class Board:
         self.rates = Rates()
         self.on_notice: Callable[[Notice], None] = lambda notice: None
         self.revision = 0
-        self.mode = config.mode
+        self.mode, self.roles = config.mode, config.roles
         self.clock = ClockStatus()
         self.central = CentralStatus()
         self.error: str | None = None
@@ -188,7 +187,7 @@ class Board:
             epoch_s=node.config.clock.epoch_s,
             overlap_s=int(node.config.clock.overlap_s),
             unix_s=now.unix_s,
-            roles=self._config.roles,
+            roles=self.roles,
             duties=tuple(sorted(duties, key=lambda d: (d.epoch, d.tag))),
             rooms=tuple(self.room(room, node, now) for room in node.rooms.rooms.values()),
             share=self._share(node, duties, relays),

@@ -13,6 +13,7 @@ import contextlib
 import ipaddress
 import secrets
 from collections import deque
+from dataclasses import replace
 from random import SystemRandom
 
 import structlog
@@ -21,13 +22,14 @@ from railgun_core.base.errors import EnvironmentFailure
 from railgun_core.base.ids import LinkId
 from railgun_core.base.keys import Identity, generate_identity
 from railgun_core.base.skew import ClockState
-from railgun_core.config import Config, HostPort
+from railgun_core.config import Config, HostPort, save_options
 from railgun_core.discovery.dht import Dht
 from railgun_core.engine.board import Board
 from railgun_core.engine.books import PEERS_KEPT, Books
 from railgun_core.engine.clock import Clock
 from railgun_core.engine.disk import DiskWatch
 from railgun_core.engine.entering import Entering, dht_config, records_of
+from railgun_core.engine.keeping import Keeping
 from railgun_core.engine.ledger import EngineLedger
 from railgun_core.engine.links import Handler, LinkTable
 from railgun_core.engine.modes import Modes
@@ -96,6 +98,7 @@ class Engine:
         self.board = Board(config, self.started)
         self.waiting = Waiting()
         self.privacy = Privacy(self)
+        self.keeping = Keeping(self)
         self.telemetry = RelayTelemetry(lambda: self.config, lambda text: self.modes.share(text))
         self.links = LinkTable(on_frames=self._frames, on_closed=self._link_closed)
         self.node: Node
@@ -125,6 +128,12 @@ class Engine:
     ) -> None:
         """Change the mode now and for later starts (modes.py). UsageError in one sentence; nothing has changed then."""
         await self.modes.change(mode, central=central, central_first=central_first)
+
+    async def keep_options(self, **changes: object) -> None:
+        """Change options now and for later starts. UsageError or EnvironmentFailure: nothing has changed."""
+        replace(self.config, **changes)  # type: ignore[arg-type]  # refuses what makes no sense
+        await asyncio.to_thread(save_options, self.config.data_dir, changes)
+        self.config = replace(self.config, **changes)  # type: ignore[arg-type]  # others may have changed meanwhile
 
     def status(self) -> NodeStatus:
         """Everything a screen needs, now."""
@@ -195,7 +204,13 @@ class Engine:
         self._dialer = Dialer(identity, self.ports.dial_order, acceptor=self)
         self._exits.push_async_callback(self._dialer.close)
         self.presence = Presence(
-            config, identity, clock=self.clock, dht=self.dht, ports=self.ports, mix=self.node.mixnet.mix
+            config,
+            identity,
+            offers=self.keeping.offers,
+            clock=self.clock,
+            dht=self.dht,
+            ports=self.ports,
+            mix=self.node.mixnet.mix,
         )
         self._tunnels = Tunnels(
             self.ports.tls_transport,
@@ -394,6 +409,11 @@ class Engine:
             self.dht.retire(old)
             self.tasks.spawn(self._publish(record))
 
+    def say_what_is_so(self) -> None:
+        """Renew the record if what it says is no longer so, or soon too old."""
+        if self.presence.is_due(self.clock.instant()):
+            self.renew_record()
+
     async def _publish(self, record: Record) -> None:
         await self.dht.publish(record)
 
@@ -405,8 +425,7 @@ class Engine:
         now = self.clock.instant()
         self.books.sample(now)
         self.board.clock, self.board.central = self.clock.status(), self.modes.status()
-        if self.presence.is_due(now):
-            self.renew_record()
+        self.say_what_is_so()
 
     async def _flush(self) -> None:
         self.ledger.contacts_met(contact.id for contact in self.dht.table.contacts())

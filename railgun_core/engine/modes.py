@@ -132,7 +132,9 @@ class Modes:
                 raise UsageError("A central server belongs to mode hybrid.")
             changes = {"mode": new.mode, "central": new.central or None, "central_first": new.central_first}
             await asyncio.to_thread(save_options, new.data_dir, changes)
-            self._engine.config = new
+            new = self._engine.config = replace(
+                self._engine.config, mode=new.mode, central=new.central, central_first=new.central_first
+            )  # other options may have changed meanwhile
             self._engine.board.mode = new.mode
             await self._become(old, new)
             return new

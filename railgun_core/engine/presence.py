@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from railgun_core import __version__
 from railgun_core.base.clock import Instant
@@ -32,8 +32,20 @@ OFFERED = PeerRole.RELAY | PeerRole.MIX | PeerRole.MAILBOX  # what a wrong clock
 class Presence:
     """The record of one peer, and whether it is time for a new one."""
 
-    def __init__(self, config: Config, identity: Identity, *, clock: Clock, dht: Dht, ports: Ports, mix: Mix) -> None:
+    def __init__(
+        self,
+        config: Config,
+        identity: Identity,
+        *,
+        offers: Callable[[], Sequence[str]],
+        clock: Clock,
+        dht: Dht,
+        ports: Ports,
+        mix: Mix,
+    ) -> None:
+        """`offers`: the roles of this peer now; they can be switched while it runs."""
         self._config = config
+        self._offers = offers
         self._identity = identity
         self._clock = clock
         self._dht = dht
@@ -54,7 +66,7 @@ class Presence:
     @property
     def roles(self) -> PeerRole:
         """What this peer offers now."""
-        roles = roles_of(self._config.roles)
+        roles = roles_of(self._offers())
         return roles & ~OFFERED if self._clock.judgement.state is ClockState.WRONG else roles
 
     def said_before(self, sequence: int) -> None:

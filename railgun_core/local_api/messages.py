@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from railgun_core.status import CentralStatus, DutyStatus, RoomStatus
+from railgun_core.status import CentralStatus, DutyStatus, MailboxStatus, RoomStatus
 from railgun_core.status import Exposure as Exposure  # these four the engine makes itself: the layer below has them
 from railgun_core.status import ExposureRole as ExposureRole
 from railgun_core.status import Price as Price
@@ -308,6 +308,34 @@ class TelemetryDay(msgspec.Struct, frozen=True):
     goes: str
     mode: str
     told_unix_s: float | None = None
+
+
+class TelemetrySet(msgspec.Struct, frozen=True):
+    """`telemetry.set` -> TelemetryDay of today: whether the sums of a day go to the central server, from now on."""
+
+    share: bool
+
+
+class MailboxSet(msgspec.Struct, frozen=True):
+    """`mailbox.set` -> MailboxInfo: now and for later starts. What is None stays as it is.
+
+    `kept`: what becomes of mail that is kept already, when it is switched off or gets less room: `keep` (hand it out
+    until it expires; nothing new is taken) or `drop`. Without a word where it matters: the error `mail-inside`.
+    """
+
+    on: bool | None = None
+    limit_bytes: int | None = None
+    kept: str = ""
+
+
+class MailboxInfo(msgspec.Struct, frozen=True):
+    """`mailbox.get`, `mailbox.set`. Off with envelopes: those are handed out until the last of them expires."""
+
+    on: bool
+    limit_bytes: int
+    status: MailboxStatus = MailboxStatus()
+    last_expires_unix_s: float | None = None
+    disk_free_bytes: int | None = None
 
 
 class ModeSet(msgspec.Struct, frozen=True):

@@ -25,6 +25,7 @@ from railgun_core.local_api.verbs_privacy import PrivacyVerbs
 from railgun_core.local_api.verbs_rooms import RoomVerbs
 from railgun_core.logs import EngineLog
 from railgun_core.status import DutyState, DutyStatus, NodeStatus
+from railgun_core.store.sqlite import disk_free_bytes
 from railgun_core.wire.records import PeerBody, PeerRole
 
 WATCH_EVERY_S = 0.25
@@ -48,7 +49,10 @@ class Verbs(RoomVerbs):
             "mode.get": call(m.Empty, self.mode),
             "mode.set": call(m.ModeSet, self.set_mode),
             **PrivacyVerbs(self._engine, self._engine.privacy).handlers(),
+            "mailbox.get": call(m.Empty, self.mailbox),
+            "mailbox.set": call(m.MailboxSet, self.set_mailbox),
             "telemetry": call(m.TelemetryAsk, self.telemetry),
+            "telemetry.set": call(m.TelemetrySet, self.set_telemetry),
             "duties": call(m.Empty, self.duties),
             "peers": call(m.Empty, self.peers),
             "inspect": call(m.InspectArgs, self.inspect),
@@ -89,6 +93,24 @@ class Verbs(RoomVerbs):
             central_first=config.central_first,
             status=self._engine.modes.status(),
         )
+
+    # ------------------------------------------------------------ mail of others
+
+    async def mailbox(self, _: m.Empty) -> m.MailboxInfo:
+        engine = self._engine
+        mailbox, folder = engine.node.mailbox, engine.config.data_dir
+        last_s = mailbox.last_expiry_s
+        return m.MailboxInfo(
+            on=engine.keeping.is_on,
+            limit_bytes=engine.config.mailbox_bytes,
+            status=mailbox.status(),
+            last_expires_unix_s=None if last_s is None else float(last_s),
+            disk_free_bytes=await asyncio.to_thread(_free_bytes, folder),
+        )
+
+    async def set_mailbox(self, args: m.MailboxSet) -> m.MailboxInfo:
+        await self._engine.keeping.change(args.on, limit_bytes=args.limit_bytes, kept=args.kept)
+        return await self.mailbox(m.Empty())
 
     # ------------------------------------------------------------ the network
 
@@ -207,6 +229,10 @@ class Verbs(RoomVerbs):
             told_unix_s=float(told * DAY_S) if told else None,
         )
 
+    async def set_telemetry(self, args: m.TelemetrySet) -> m.TelemetryDay:
+        await self._engine.keep_options(telemetry="share" if args.share else "local")
+        return await self.telemetry(m.TelemetryAsk())
+
     async def doctor(self, _: m.Empty) -> m.Doctor:
         return m.Doctor(await checks(self._engine))
 
@@ -237,6 +263,14 @@ class Verbs(RoomVerbs):
             cpu_s=usage.ru_utime + usage.ru_stime,
             rss_bytes=_rss_bytes(),
         )
+
+
+def _free_bytes(folder: Path) -> int | None:
+    """Room on the disk of a folder; None where it does not tell."""
+    try:
+        return disk_free_bytes(folder)
+    except OSError:
+        return None
 
 
 def _rss_bytes() -> int:

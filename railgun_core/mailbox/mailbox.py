@@ -87,6 +87,16 @@ class Mailbox:
             evicted=self._evicted,
         )
 
+    @property
+    def is_emptying(self) -> bool:
+        """Whether nothing new is taken, and something is still handed out."""
+        return not self.serves and self._shelf.envelopes > 0
+
+    @property
+    def last_expiry_s(self) -> int | None:
+        """When the last of what is kept expires, Unix seconds; None: nothing is kept. Looks at all, 5 ms a GB."""
+        return max((held.kept.last_expiry_s for held in self._shelf.tags.values() if held.kept), default=None)
+
     # ------------------------------------------------------------ links and frames
 
     def link_up(self, link: LinkId, binding: bytes, now: Instant) -> None:
@@ -265,8 +275,17 @@ class Mailbox:
                 self._drop(now, out)
 
     def set_limits(self, limits: MailboxLimits, now: Instant, out: list[Effect]) -> None:
-        """Grant more or less from now on; what no longer fits is evicted."""
-        self.limits = limits
+        """Take mail, and grant this much from now on; what no longer fits is evicted."""
+        self.serves, self.limits = True, limits
+        self._fit(now, out)
+
+    def close(self) -> None:
+        """Take nothing new from now on; what is here is handed out until it expires."""
+        self.serves = False
+
+    def empty(self, now: Instant, out: list[Effect]) -> None:
+        """Take out all there is, part by part: a person wants the room back. Call it when nothing is on its way."""
+        self._target_bytes = 0
         self._fit(now, out)
 
     def evict(self, needed_bytes: int, now: Instant, out: list[Effect]) -> None:

@@ -39,6 +39,11 @@ class Names:
     def __iter__(self) -> Iterator[Kept]:
         return map(Kept, self._positions, self._ids, self._sizes, self._expiries)
 
+    @property
+    def last_expiry_s(self) -> int:
+        """When the last of them expires. There must be one."""
+        return max(self._expiries)
+
     def add(self, kept: Kept) -> None:
         """Put one more in its place, which is nearly always the end."""
         at = bisect.bisect_left(self._positions, kept.position)

@@ -34,6 +34,8 @@ from railgun_core.local_api.messages import (
     Invite,
     LogLines,
     LogsArgs,
+    MailboxInfo,
+    MailboxSet,
     MemberInfo,
     MemberRef,
     Members,
@@ -60,12 +62,14 @@ from railgun_core.local_api.messages import (
     Sent,
     TelemetryAsk,
     TelemetryDay,
+    TelemetrySet,
 )
 from railgun_core.local_api.server import ApiServer
 from railgun_core.status import DutyState, DutyStatus, NodeStatus, State
 
 ROOT = Path(__file__).parents[3]
 NOTHING_OPEN = Outbox("ab12cd34")
+NO_MAILBOX = MailboxInfo(False, 1_000_000_000, disk_free_bytes=12_000_000_000)
 ONE_DAY = TelemetryDay(
     1_763_769_600.0,
     (
@@ -113,6 +117,8 @@ class Engine:
     doctor_good: bool = True
     not_delivered: Outbox = NOTHING_OPEN
     mode_info: ModeInfo = P2P
+    mailbox_info: MailboxInfo = NO_MAILBOX
+    mailbox_refuses: str = ""
     performed: TelemetryDay = ONE_DAY
     under_way: int = 0
     most_under_way: int = 0
@@ -226,6 +232,19 @@ class Engine:
         self.asked.append(args)
         return self.mode_info
 
+    async def mailbox(self, _: Empty) -> MailboxInfo:
+        return self.mailbox_info
+
+    async def set_mailbox(self, args: MailboxSet) -> MailboxInfo:
+        self.asked.append(args)
+        if self.mailbox_refuses and not args.kept:
+            raise UsageError(self.mailbox_refuses, code="mail-inside")
+        return self.mailbox_info
+
+    async def set_telemetry(self, args: TelemetrySet) -> TelemetryDay:
+        self.asked.append(args)
+        return self.performed
+
     async def duties(self, _: Empty) -> Duties:
         return Duties((DUTY,), ())
 
@@ -255,6 +274,9 @@ class Engine:
             "room.members": call(RoomRef, self.members),
             "room.outbox": call(RoomRef, self.outbox),
             "mode.get": call(Empty, self.mode),
+            "mailbox.get": call(Empty, self.mailbox),
+            "mailbox.set": call(MailboxSet, self.set_mailbox),
+            "telemetry.set": call(TelemetrySet, self.set_telemetry),
             "mode.set": call(ModeSet, self.set_mode),
             "room.send": call(RoomSend, self.send),
             "room.read": call(RoomRead, self.read),

@@ -7,7 +7,7 @@ import json
 import msgspec
 import pytest
 
-from railgun_core.local_api.messages import TelemetryAsk, TelemetryDay
+from railgun_core.local_api.messages import TelemetryAsk, TelemetryDay, TelemetrySet
 from tests.unit.cli.conftest import ONE_DAY, Cli, Engine
 
 DAY_S = 86_400.0
@@ -63,3 +63,10 @@ def test_a_day_is_one_json_object_and_days_go_back_thirty(cli: Cli, engine: Engi
     assert told["relays"][0]["ack_p95_ms"] == 3_200
     assert told["relays"][1]["ack_p50_ms"] is None
     assert cli("telemetry", "--days-ago", "31").status == 2
+
+
+def test_whether_it_stays_here_is_changed_while_the_engine_runs(cli: Cli, engine: Engine) -> None:
+    assert cli("telemetry", "share").status == 0
+    assert cli("telemetry", "local").status == 0
+    changes = [asked for asked in engine.asked if isinstance(asked, TelemetrySet)]
+    assert changes == [TelemetrySet(True), TelemetrySet(False)]

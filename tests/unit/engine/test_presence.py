@@ -48,6 +48,7 @@ class Parts:
 
     seen_at: tuple[str, int] | None = None
     published_key = b""
+    offers: tuple[str, ...] = ("relay", "mix", "mailbox")
 
     def addresses(self, host: str) -> tuple[Address, ...]:
         return (Address(AddressKind.TLS, host, 4_000),)
@@ -60,7 +61,8 @@ def presence(machine: Machine, *, listen: str = "127.9.0.1") -> tuple[Presence, 
     config = Config(data_dir=Path("unused"), listen=HostPort(listen, 0), roles=("relay", "mix", "mailbox"))
     clock, parts = machine.clock(), Parts()
     some = cast("Any", parts)
-    return Presence(config, ME, clock=clock, dht=some, ports=some, mix=some), clock, parts
+    mine = Presence(config, ME, offers=lambda: parts.offers, clock=clock, dht=some, ports=some, mix=some)
+    return mine, clock, parts
 
 
 def told(clock: Clock, machine: Machine, offset_s: float) -> None:
@@ -103,6 +105,18 @@ def test_with_a_wrong_clock_a_peer_offers_nothing_and_says_it_so_that_others_tak
     third = mine.renew(clock.instant())
     assert third.sequence > second.sequence
     assert mine.roles == PeerRole.RELAY | PeerRole.MIX | PeerRole.MAILBOX
+
+
+def test_a_role_that_is_switched_makes_a_new_record_due_that_says_so() -> None:
+    machine = Machine()
+    mine, clock, parts = presence(machine)
+    first = mine.renew(clock.instant())
+    parts.offers = ("relay", "mix")
+    assert mine.is_due(clock.instant())
+    second = mine.renew(clock.instant())
+    assert isinstance(second.body, PeerBody)
+    assert second.body.roles == PeerRole.RELAY | PeerRole.MIX
+    assert (second.not_before_s, mine.is_due(clock.instant())) == (first.not_before_s, False)
 
 
 def test_another_address_makes_a_new_record_due_and_a_corrected_clock_no_newcomer() -> None:

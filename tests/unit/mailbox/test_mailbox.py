@@ -16,7 +16,7 @@ from railgun_core.wire.kinds import Refusal
 from railgun_core.wire.mail import Deposit
 from railgun_core.wire.posts import PostStatus
 from tests.property.networks import NOW_S
-from tests.unit.mailbox.desk import START, TODAY, Desk, deposit, id_of, room
+from tests.unit.mailbox.desk import START, TODAY, TTL_S, Desk, deposit, id_of, room
 
 MEDIUM_FRAME = 4_096 + 33
 
@@ -410,6 +410,37 @@ def test_who_stops_serving_keeps_what_it_promised_until_it_expires() -> None:
     assert desk.wire().collect() == ([1, 2, 3], 4)
     desk.after(8 * DAY_S)
     assert desk.kept() == []
+
+
+def test_a_mailbox_that_is_closed_takes_nothing_new_hands_out_the_rest_and_can_be_opened_again() -> None:
+    desk = Desk()
+    member = desk.wire()
+    assert desk.mailbox.last_expiry_s is None
+    member.leave(deposit(1), deposit(2, expiry_s=NOW_S + 60))
+    desk.save()
+    member.all()
+    assert desk.mailbox.last_expiry_s == int(NOW_S + TTL_S)
+    desk.do(lambda box, now, out: box.close())
+    assert desk.mailbox.is_emptying
+    assert [r.code for r in member.leave(deposit(3))] == [Refusal.NOT_SERVING]
+    assert member.collect() == ([1, 2], 3)
+    desk.do(lambda box, now, out: box.set_limits(desk.limits, now, out))
+    assert not desk.mailbox.is_emptying
+    assert member.leave(deposit(3)) == []
+
+
+def test_a_closed_mailbox_is_emptied_part_by_part_when_its_owner_wants_the_room() -> None:
+    desk = Desk(small(bytes=10**9, burst=10**6))
+    desk.wire().leave(*(deposit(n) for n in range(1, EVICT_AT_ONCE + 11)))
+    desk.wire().leave(deposit(1, key=room(1)))
+    desk.save()
+    desk.mailbox.close()
+    desk.do(lambda box, now, out: box.empty(now, out))
+    while desk.saves:
+        desk.save(1)
+    status = desk.mailbox.status()
+    assert (desk.kept(), desk.kept(room(1)), status.envelopes, status.evicted) == ([], [], 0, EVICT_AT_ONCE + 11)
+    assert not desk.mailbox.is_emptying
 
 
 def test_a_look_at_a_disk_that_is_low_and_not_full_takes_nothing_out() -> None:
