@@ -100,11 +100,27 @@ class Node:
         self._lookups = Lookups(rng, config.clock, config.committee_size, roams=config.mixnet.mixes)
         self.trust: Trust = trust or NoTrust()
         self.view = RelayView(by_port=config.by_port, puzzle_bits=config.puzzle_bits)
-        self.mixnet = Mixnet(
-            identity.peer_id,
-            rng=rng,
-            by_port=config.by_port,
-            loops=config.mixnet.mixes,
+        self.mixnet = self._wired_mixnet()
+        self.mailbox = Mailbox(
+            identity, view=self.view, limits=config.mailbox or MailboxLimits(), when_saved=self._when_saved
+        )
+        self.relay = self._wired_relay()
+        self.rooms = self._wired_rooms()
+        self._all_timers = (
+            self._timers,
+            self.relay.timers,
+            self.rooms.timers,
+            self.mixnet.mix.timers,
+            self.mixnet.client.timers,
+            self.mailbox.timers,
+        )
+
+    def _wired_mixnet(self) -> Mixnet:
+        return Mixnet(
+            self.identity.peer_id,
+            rng=self._rng,
+            by_port=self.config.by_port,
+            loops=self.config.mixnet.mixes,
             records=lambda: self.view.records,
             dial_relay=self._dial_relay,
             dial_guard=lambda peer_id, seed, out: self._dial_as_pseudonym(peer_id, seed, None, out),
@@ -113,36 +129,29 @@ class Node:
             standing=self.trust.standing,
             dummy=lambda now: self.rooms.dummy(now),
         )
-        self.mailbox = Mailbox(
-            identity, view=self.view, limits=config.mailbox or MailboxLimits(), when_saved=self._when_saved
-        )
-        self.relay = Relay(
-            identity,
+
+    def _wired_relay(self) -> Relay:
+        return Relay(
+            self.identity,
             view=self.view,
-            clock=config.clock,
-            committee_size=config.committee_size,
-            limits=replace(config.limits, keep_links=config.mixnet.mixes),
+            clock=self.config.clock,
+            committee_size=self.config.committee_size,
+            limits=replace(self.config.limits, keep_links=self.config.mixnet.mixes),
             dial=self._dial_relay,
             other=self._other,
             trust=self.trust,
         )
-        self.rooms = Rooms(
+
+    def _wired_rooms(self) -> Rooms:
+        return Rooms(
             view=self.view,
-            clock=config.clock,
-            committee_size=config.committee_size,
-            rng=rng,
+            clock=self.config.clock,
+            committee_size=self.config.committee_size,
+            rng=self._rng,
             dial=self._dial_as_pseudonym,
             when_saved=self._when_saved,
             carrier=_Carrier(self),
             trust=self.trust,
-        )
-        self._all_timers = (
-            self._timers,
-            self.relay.timers,
-            self.rooms.timers,
-            self.mixnet.mix.timers,
-            self.mixnet.client.timers,
-            self.mailbox.timers,
         )
 
     def start(self, stored: StoredState, now: Instant) -> list[Effect]:

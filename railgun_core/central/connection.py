@@ -36,6 +36,16 @@ FIRST_TRIES_S = (1.0, 1.0)  # while a cluster elects, questions are lost and not
 CLOSE_WITHIN_S = 1.0
 PING_EVERY_S = 10  # the third unanswered one ends a connection; a keep that times out asks at once
 UNSENT_BYTES = 8 * 1024 * 1024
+_OPTIONS: dict[str, Any] = {
+    "allow_reconnect": False,
+    "max_reconnect_attempts": 1,
+    "reconnect_time_wait": 0,
+    "connect_timeout": CONNECT_WITHIN_S,
+    "ping_interval": PING_EVERY_S,
+    "no_echo": True,  # what this device publishes need not come back to it
+    "pending_size": UNSENT_BYTES,
+    "flush_timeout": CLOSE_WITHIN_S,
+}
 
 # Error codes of the JetStream API (server/errors.json).
 _NO_JETSTREAM = {10039, 10076}
@@ -173,22 +183,9 @@ async def open_connection(server: HostPort, *, replicas: int) -> Connection:
     async def closed() -> None:
         connection.end(code_of(nats.last_error) if nats.last_error is not None else Why.UNREACHABLE)
 
-    options: dict[str, Any] = {
-        "servers": [f"nats://{server}"],
-        "allow_reconnect": False,
-        "max_reconnect_attempts": 1,
-        "reconnect_time_wait": 0,
-        "connect_timeout": CONNECT_WITHIN_S,
-        "ping_interval": PING_EVERY_S,
-        "no_echo": True,  # what this device publishes need not come back to it
-        "pending_size": UNSENT_BYTES,
-        "flush_timeout": CLOSE_WITHIN_S,
-        "error_cb": failed,
-        "closed_cb": closed,
-    }
     try:
         async with asyncio.timeout(CONNECT_WITHIN_S):
-            await nats.connect(**options)
+            await nats.connect([f"nats://{server}"], error_cb=failed, closed_cb=closed, **_OPTIONS)
         if not nats.is_connected:
             raise CentralFailure(code=Why.UNREACHABLE)
         await connection.ensure_stream()

@@ -162,9 +162,6 @@ def _status_rows(found: NodeStatus) -> list[tuple[str, object]]:
     traffic, targets = found.traffic, found.targets
     reachable = "not known yet" if found.reachable is None else "yes" if found.reachable else "no"
     cap = f", cap {size_words(traffic.cap_bytes)}" if traffic.cap_bytes is not None else ""
-    network = (
-        f"{counted(found.peers, 'peer')}, {counted(found.relays, 'relay')} in {counted(found.groups, 'address group')}"
-    )
     return [
         ("State", f"{found.state.value}: {found.reason}" if found.reason else found.state.value),
         (
@@ -173,7 +170,7 @@ def _status_rows(found: NodeStatus) -> list[tuple[str, object]]:
         ),
         ("Running", span_words(found.uptime_s)),
         ("Reachable", f"{reachable}{f' ({found.nat})' if found.nat else ''}"),
-        ("Network", network + (" (young network, weak protection)" if found.young_network else "")),
+        ("Network", _network_words(found)),
         ("Links", ", ".join(f"{count} {name}" for name, count in sorted(found.transports.items())) or "none"),
         ("Epoch", f"{span_words(found.epoch_s)}, overlap {span_words(found.overlap_s)}"),
         ("Standing", _standing(found)),
@@ -199,6 +196,12 @@ def _status_rows(found: NodeStatus) -> list[tuple[str, object]]:
         ("Rooms", ", ".join(map(_room_words, found.rooms)) or "none"),
         *(("Notice", f"{notice.level}: {notice.code} {notice.detail}".rstrip()) for notice in found.notices),
     ]
+
+
+def _network_words(found: NodeStatus) -> str:
+    peers, relays = counted(found.peers, "peer"), counted(found.relays, "relay")
+    young = " (young network, weak protection)" if found.young_network else ""
+    return f"{peers}, {relays} in {counted(found.groups, 'address group')}{young}"
 
 
 def _standing(found: NodeStatus) -> str:

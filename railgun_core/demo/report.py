@@ -24,16 +24,6 @@ async def report(network: Network, traffic: Traffic, wall_s: float) -> dict[str,
     counters = [await _counters(peer) for peer in network.alive]
     committees = await check_committees(network)
     sizes = {int(size) for c in counters for size in c.sizes}
-    links: dict[str, int] = {}
-    for c in counters:
-        for name, count in c.links.items():
-            links[name] = links.get(name, 0) + count
-    waits = [
-        wait_ms
-        for kill in network.kills
-        for room in kill.rooms
-        if (wait_ms := traffic.worst_wait_ms(room, kill.at_s, within_s=FAILOVER_WITHIN_S)) is not None
-    ]
     rounds = await _rounds(network, traffic) if options.kills else {}
     failed = [*traffic.failures[:3], *([f"{traffic.unstored} not stored"] if traffic.unstored else [])]
     if not committees["agree"] and not options.kills:  # views differ for a while after relays come and go
@@ -52,19 +42,38 @@ async def report(network: Network, traffic: Traffic, wall_s: float) -> dict[str,
         "ack_ms": quantiles([ms for c in counters for ms in c.ack_ms], (50, 95, 99)),
         "rotations": committees["rotations"],
         "killed": len(network.kills),
-        "failover_ms": quantiles(waits, (50, 99, 100)),
+        "failover_ms": quantiles(_waits_ms(network, traffic), (50, 99, 100)),
         **rounds,
         **({"central": await _central(network)} if network.central is not None else {}),
         "envelope_sizes": sorted(sizes),
         **({"secure": await _secure(network, counters)} if options.secure else {}),
         "bytes_relayed": sum(c.relayed_bytes for c in counters),
-        "transports": links,
+        "transports": _links(counters),
         "committees": committees,
         "cpu_share": quantiles([c.cpu_s / wall_s * 100 for c in counters], (50, 100)),
         "rss_mb": quantiles([c.rss_bytes / 2**20 for c in counters], (50, 100)),
         "wall_s": round(wall_s, 1),
         **({"failed": "; ".join(failed)} if failed else {}),
     }
+
+
+def _links(counters: Sequence[Counters]) -> dict[str, int]:
+    """How many links of each transport, over all peers."""
+    links: dict[str, int] = {}
+    for c in counters:
+        for name, count in c.links.items():
+            links[name] = links.get(name, 0) + count
+    return links
+
+
+def _waits_ms(network: Network, traffic: Traffic) -> list[float]:
+    """The longest wait in each room that a kill met."""
+    waits = (
+        traffic.worst_wait_ms(room, kill.at_s, within_s=FAILOVER_WITHIN_S)
+        for kill in network.kills
+        for room in kill.rooms
+    )
+    return [wait_ms for wait_ms in waits if wait_ms is not None]
 
 
 async def _rounds(network: Network, traffic: Traffic) -> dict[str, object]:

@@ -167,9 +167,6 @@ class Board:
         self.revision += 1
         duties = tuple(self.duty(duty, node, now.unix_s) for duty in node.relay.duties.values())
         state, reason = self._state(node, duties, contacts)
-        up_bps, down_bps = self.rates.per_s()
-        relays = len(node.view)
-        size = node.config.committee_size
         return NodeStatus(
             revision=self.revision,
             peer_id=node.identity.peer_id.hex(),
@@ -180,9 +177,9 @@ class Board:
             reachable=None,
             nat="unknown",
             peers=contacts,
-            relays=relays,
+            relays=len(node.view),
             groups=node.view.groups,
-            young_network=node.view.groups < 3 * size,
+            young_network=node.view.groups < 3 * node.config.committee_size,
             uptime_s=round(now.mono_s - self._started.mono_s, 1),
             epoch_s=node.config.clock.epoch_s,
             overlap_s=int(node.config.clock.overlap_s),
@@ -190,21 +187,9 @@ class Board:
             roles=self.roles,
             duties=tuple(sorted(duties, key=lambda d: (d.epoch, d.tag))),
             rooms=tuple(self.room(room, node, now) for room in node.rooms.rooms.values()),
-            share=self._share(node, duties, relays),
-            traffic=Traffic(
-                up_bps=round(up_bps),
-                down_bps=round(down_bps),
-                today_bytes=self.today_bytes,
-                month_bytes=self.month_bytes,
-                today_envelopes=self.today_envelopes,
-                today_duties=len(self.tags_today),
-            ),
-            targets=Targets(
-                dht_ms=quantiles(lookups_ms),
-                relayed_ms=quantiles(self.times("relayed")),
-                mixnet_ms=quantiles(self.times("mixnet")),
-                failover_ms=quantiles(self.times("failover")),
-            ),
+            share=self._share(node, duties),
+            traffic=self._traffic(),
+            targets=self._targets(lookups_ms),
             transports=links,
             notices=tuple(reversed(self._notices.values())),
             anonymity=node.mixnet.client.anonymity(now),
@@ -214,6 +199,25 @@ class Board:
             clock=self.clock,
             central=self.central,
             failovers=failovers(self.times("failover"), self.causes),
+        )
+
+    def _traffic(self) -> Traffic:
+        up_bps, down_bps = self.rates.per_s()
+        return Traffic(
+            up_bps=round(up_bps),
+            down_bps=round(down_bps),
+            today_bytes=self.today_bytes,
+            month_bytes=self.month_bytes,
+            today_envelopes=self.today_envelopes,
+            today_duties=len(self.tags_today),
+        )
+
+    def _targets(self, lookups_ms: tuple[float, ...]) -> Targets:
+        return Targets(
+            dht_ms=quantiles(lookups_ms),
+            relayed_ms=quantiles(self.times("relayed")),
+            mixnet_ms=quantiles(self.times("mixnet")),
+            failover_ms=quantiles(self.times("failover")),
         )
 
     def _state(self, node: Node, duties: tuple[DutyStatus, ...], contacts: int) -> tuple[State, str]:
@@ -228,7 +232,8 @@ class Board:
         return State.JOINING, "finding peers"
 
     @staticmethod
-    def _share(node: Node, duties: tuple[DutyStatus, ...], relays: int) -> Share:
+    def _share(node: Node, duties: tuple[DutyStatus, ...]) -> Share:
+        relays = len(node.view)
         if not relays:
             return Share()
         serving = [d for d in duties if d.state is DutyState.SERVING and d.seat is not None]

@@ -300,9 +300,7 @@ class Engine:
                 if self._tunnels is not None:
                     self._tunnels.cell(effect.link, effect.cell)
             case Hangup():
-                link = self.links.get(effect.link)
-                if link is not None:
-                    link.close()
+                self._hang_up(effect.link)
             case Lookup():
                 self.entering.look_up(effect)
             case Announce():
@@ -323,6 +321,11 @@ class Engine:
                 self.board.measured(effect.what, effect.ms, effect.cause)
             case Noticed():
                 self.notice(effect.code, detail=effect.detail)
+
+    def _hang_up(self, link_id: LinkId) -> None:
+        link = self.links.get(link_id)
+        if link is not None:
+            link.close()
 
     def _plan_deadline(self) -> None:
         deadline_s = self.node.next_deadline_s()

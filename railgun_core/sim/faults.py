@@ -158,48 +158,59 @@ def _fault(kind: FaultKind, peers: int, rooms: tuple[tuple[int, ...], ...], heal
     end_s = min(heal_s, start_s + rng.uniform(*LASTS_S.get(kind, (1, 1))))
     room = rng.randrange(len(rooms))
     members = sorted({number for room_ in rooms for number in room_})
-    one = (members[rng.randrange(len(members))],) if rng.random() < 0.7 else (rng.randrange(peers),)
-    whom: tuple[int, ...] = one
-    amount = 0.0
+    one = members[rng.randrange(len(members))] if rng.random() < 0.7 else rng.randrange(peers)
+    whom = _whom(kind, one, peers=peers, members=rooms[room], rng=rng)
+    return Fault(kind, start_s, end_s, whom, room, _amount(kind, rng))
+
+
+def _whom(kind: FaultKind, one: int, *, peers: int, members: tuple[int, ...], rng: Random) -> tuple[int, ...]:
+    """Whom a fault meets: `one`, if its kind says nothing else. `members`: of the room that it is about."""
     match kind:
+        case FaultKind.LOSS | FaultKind.DELAY | FaultKind.COMMITTEE_KILLED | FaultKind.CENTRAL_DOWN:
+            return ()
         case FaultKind.HALVES:
-            whom = _some(rng, peers, peers // 2)
+            return _some(rng, peers, peers // 2)
         case FaultKind.RING:
-            whom = tuple(rng.sample(range(peers), peers))
+            return tuple(rng.sample(range(peers), peers))
         case FaultKind.BRIDGE:
-            whom = tuple(rng.sample(range(peers), peers // 2 + 1))  # the first one is the bridge
+            return tuple(rng.sample(range(peers), peers // 2 + 1))  # the first one is the bridge
         case FaultKind.ONE_WAY:
-            whom = _some(rng, peers, rng.randint(1, peers // 2))
-        case FaultKind.LOSS:
-            whom, amount = (), rng.uniform(0.05, 0.4)
-        case FaultKind.DELAY:
-            whom, amount = (), rng.uniform(2, 20)
+            return _some(rng, peers, rng.randint(1, peers // 2))
         case FaultKind.CLOG:
-            whom = _some(rng, peers, rng.randint(1, 4))
+            return _some(rng, peers, rng.randint(1, 4))
         case FaultKind.PAUSE | FaultKind.KILL:
-            whom = _some(rng, peers, rng.randint(1, 3)) if rng.random() < 0.5 else one
+            return _some(rng, peers, rng.randint(1, 3)) if rng.random() < 0.5 else (one,)
         case FaultKind.CLOCK_SKEW:
-            whom, amount = _some(rng, peers, max(1, peers // 5)), rng.choice((-1, 1)) * rng.uniform(0.5, 12)
-        case FaultKind.CLOCK_JUMP:
-            amount = rng.choice((-1, 1)) * rng.choice((5, 30, 100, 700, 4_000)) * rng.uniform(0.7, 1.3)
-        case FaultKind.CLOCK_STROBE:
-            amount = rng.choice((-1, 1)) * rng.uniform(1, 90)
-        case FaultKind.SLOW_DISK:
-            amount = rng.uniform(10, 500)
+            return _some(rng, peers, max(1, peers // 5))
         case FaultKind.JOIN:
-            outside = [number for number in range(peers) if number not in rooms[room]]
-            whom = (rng.choice(outside),)
+            return (rng.choice([number for number in range(peers) if number not in members]),)
         case FaultKind.LEAVE | FaultKind.REMOVE:
-            whom = tuple(rng.sample(rooms[room], 2))  # the first one goes, the second one removes it
+            return tuple(rng.sample(members, 2))  # the first one goes, the second one removes it
         case FaultKind.VERSION_SKEW | FaultKind.LOOKUP_FAILS:
-            whom = _some(rng, peers, rng.randint(1, 3))
-        case FaultKind.COMMITTEE_KILLED:
-            whom = ()
-        case FaultKind.CENTRAL_DOWN:
-            whom, amount = (), float(rng.random() < 0.25)  # 1: it comes up without what it kept
+            return _some(rng, peers, rng.randint(1, 3))
         case _:
-            pass
-    return Fault(kind, start_s, end_s, whom, room, amount)
+            return (one,)
+
+
+def _amount(kind: FaultKind, rng: Random) -> float:
+    """How hard a fault is, in the unit of its kind."""
+    match kind:
+        case FaultKind.LOSS:
+            return rng.uniform(0.05, 0.4)
+        case FaultKind.DELAY:
+            return rng.uniform(2, 20)
+        case FaultKind.CLOCK_SKEW:
+            return rng.choice((-1, 1)) * rng.uniform(0.5, 12)
+        case FaultKind.CLOCK_JUMP:
+            return rng.choice((-1, 1)) * rng.choice((5, 30, 100, 700, 4_000)) * rng.uniform(0.7, 1.3)
+        case FaultKind.CLOCK_STROBE:
+            return rng.choice((-1, 1)) * rng.uniform(1, 90)
+        case FaultKind.SLOW_DISK:
+            return rng.uniform(10, 500)
+        case FaultKind.CENTRAL_DOWN:
+            return float(rng.random() < 0.25)  # 1: it comes up without what it kept
+        case _:
+            return 0.0
 
 
 def _some(rng: Random, peers: int, count: int) -> tuple[int, ...]:

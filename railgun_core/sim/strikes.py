@@ -39,8 +39,12 @@ class Strikes:
         self.happened: Counter[FaultKind] = Counter()
         self._begun: set[Fault] = set()
         self._kept: dict[Fault, object] = {}
-        kinds = FaultKind
-        self._begin: dict[FaultKind, Strike] = {
+        self._begin = self._beginnings()
+        self._end = self._ends()
+
+    def _beginnings(self) -> dict[FaultKind, Strike]:
+        kinds, world, crowd = FaultKind, self._world, self._crowd
+        return {
             kinds.HALVES: self._partition,
             kinds.RING: self._partition,
             kinds.BRIDGE: self._partition,
@@ -70,7 +74,10 @@ class Strikes:
             kinds.COMMITTEE_KILLED: self._kill_committee,
             kinds.CENTRAL_DOWN: self._central_down,
         }
-        self._end: dict[FaultKind, Callable[[Fault], None]] = {
+
+    def _ends(self) -> dict[FaultKind, Callable[[Fault], None]]:
+        kinds, world = FaultKind, self._world
+        return {
             **dict.fromkeys((kinds.HALVES, kinds.RING, kinds.BRIDGE, kinds.ONE_WAY, kinds.SINGLE), self._join_up),
             kinds.LOSS: lambda f: setattr(world.network, "loss", 0.0),
             kinds.DELAY: lambda f: setattr(world.network, "slowness", 1.0),

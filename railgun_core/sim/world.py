@@ -19,7 +19,7 @@ from railgun_core.base.clock import Instant
 from railgun_core.base.ids import RoomId
 from railgun_core.base.keys import Identity
 from railgun_core.changes import Change, Delivery
-from railgun_core.committee.epoch import make_clock
+from railgun_core.committee.epoch import EpochClock, make_clock
 from railgun_core.events import (
     CentralFollow,
     CentralKeep,
@@ -71,6 +71,19 @@ TRACED_BYTES = 13  # of a frame: length, type and tag; ids of mail name cipherte
 LOG_LINES = 60  # of each peer, while events are logged
 
 
+def _node_config(clock: EpochClock, *, secure: bool, mailboxes: bool) -> NodeConfig:
+    return NodeConfig(
+        clock=clock,
+        committee_size=5,
+        by_port=False,
+        puzzle_bits=0,
+        limits=RelayLimits(),
+        relays=True,
+        mailbox=MailboxLimits() if mailboxes else None,
+        mixnet=MixnetConfig(mixes=secure, secure_per_s=SECURE_PER_S),
+    )
+
+
 class World:
     """The simulation. `mailboxes`: every peer is one too; `hybrid`: there is a central server.
 
@@ -106,24 +119,14 @@ class World:
         self.on_commit: Callable[[int, Sequence[Change]], None] = lambda *_: None
         self.on_error: Callable[[int, Exception], None] | None = None
         self.log: dict[int, deque[str]] | None = None
-        self._miss = miss
+        self._miss, self._start_unix_s = miss, start_unix_s
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._serial = itertools.count()
         self._trace = hashlib.sha256()
         self._kinds: dict[type, int] = {}
         self.clock = make_clock(epoch_s)
         self._secure, self._mailboxes = secure, mailboxes
-        self._start_unix_s = start_unix_s
-        self._config = NodeConfig(
-            clock=self.clock,
-            committee_size=5,
-            by_port=False,
-            puzzle_bits=0,
-            limits=RelayLimits(),
-            relays=True,
-            mailbox=MailboxLimits() if mailboxes else None,
-            mixnet=MixnetConfig(mixes=secure, secure_per_s=SECURE_PER_S),
-        )
+        self._config = _node_config(self.clock, secure=secure, mailboxes=mailboxes)
         self._records: dict[int, Record] = {}
         self.peers = [SimPeer(n, Identity(self.rng.randbytes(32)), int(START_UNIX_S)) for n in range(peers)]
         self.links = Links(self)
