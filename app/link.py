@@ -11,6 +11,7 @@ import asyncio
 import enum
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -39,6 +40,14 @@ class Pace(enum.Enum):
 
     LIVE = "live"
     QUIET = "quiet"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why the engine did not do what was asked: its code, and one sentence to show beside the control."""
+
+    code: str
+    sentence: str
 
 
 class Link(QObject):
@@ -138,17 +147,23 @@ class Link(QObject):
             self._connection = connection
             self.connection_changed.emit(connection)
 
-    async def ask(self, verb: str, args: msgspec.Struct | None, result_type: type[T]) -> T | None:
-        """The engine's answer, or None after a notice that says why not."""
+    async def attempt(self, verb: str, args: msgspec.Struct | None, result_type: type[T]) -> T | Refusal:
+        """The engine's answer, or why not; for controls that say it themselves."""
         client = self._client
         if client is None:
-            self.noticed.emit(messages.error_sentence("no-engine", ""))
-            return None
+            return Refusal("no-engine", messages.error_sentence("no-engine", ""))
         try:
             return await client.call(verb, args, result_type)
         except _FAILURES as error:
-            self.noticed.emit(sentence_of(error))
+            return Refusal(str(getattr(error, "code", "no-engine")), sentence_of(error))
+
+    async def ask(self, verb: str, args: msgspec.Struct | None, result_type: type[T]) -> T | None:
+        """The engine's answer, or None after a notice that says why not."""
+        answer = await self.attempt(verb, args, result_type)
+        if isinstance(answer, Refusal):
+            self.noticed.emit(answer.sentence)
             return None
+        return answer
 
     async def follow(self, room: str, since: int) -> AsyncGenerator[Messages, None]:
         """A room's messages from a position on, across reconnects, until the iterator is closed."""

@@ -59,6 +59,7 @@ _ERRORS: dict[str, tuple[str, str]] = {
     "room-is-changing": ("Another removal is under way in this room.", "Try again in a moment."),
     "no-key-yet": ("There is no safety number yet.", "It appears once that member was heard of."),
     "no-such-member": ("That member is not in the room any more.", "Open the list of members again."),
+    "unwritable": ("The data folder cannot be written.", "Nothing was changed; check its rights."),
     "already-running": ("A relay is already running on this data folder.", "Use that one."),
 }
 
@@ -163,6 +164,34 @@ YOUNG_NETWORK = (
     "be, so treat it as a trial, not as shelter."
 )
 
+MODES = {
+    "p2p": (
+        "Peer to peer",
+        "Enters the network through starting points that you name, and asks nothing central after that.",
+        "A starting point sees your internet address when you enter.",
+    ),
+    "full": (
+        "Peer to peer, without starting points",
+        "Enters by peers it knows, by your local network and by invites. A new device may find nobody at first.",
+        "Only peers see your internet address. Starting points stay in the settings and are not asked.",
+    ),
+    "hybrid": (
+        "With a server of your choice",
+        "As peer to peer, and a server keeps sealed envelopes when relays and mailboxes fail.",
+        "The server sees your internet address, and when envelopes pass, how many and how large. It never sees what is "
+        "in them, and rooms with high security never use it.",
+    ),
+}
+NO_SERVER = "Write the server's address first, then press “Use server”."
+MAILBOX_NOTE = (
+    "Sealed envelopes for people who are away lie on this disk for up to seven days. You cannot open them. You see a "
+    "tag for a day, sizes and times, and the internet addresses of who leaves and who collects."
+)
+SHARE_NOTE = (
+    "Once a day the sums of the day before, over all relays and rounded, go to the server of your choice. They name no "
+    "relay, no room and not this device; the server sees the internet address they come from."
+)
+
 RELAY_SEES = (
     "That a computer at some internet address opens a session, and when.",
     "A tag that stands for a room during one epoch. The next epoch has another tag.",
@@ -181,7 +210,7 @@ RELAY_IS_NOT = (
 )
 
 SHORTCUTS = (
-    ("Ctrl+1 … Ctrl+6", "Home, Duties, Network, Rooms, What others saw, Help"),
+    ("Ctrl+1 … Ctrl+7", "Home, Duties, Network, Rooms, What others saw, Settings, Help"),
     ("Enter", "Send the message, open the selected row"),
     ("Esc", "Close a dialog or the inspector, else hide the window"),
     ("Ctrl+Q", "Quit"),

@@ -44,6 +44,8 @@ class Act(enum.StrEnum):
     ROOMS = "rooms"
     DUTIES = "duties"
     NETWORK = "network"
+    EXPOSURE = "exposure"
+    SETTINGS = "settings"
     WHY_NOT_NEEDED = "why-not-needed"
     COPY_STATUS = "copy-status"
     COPY_DIAGNOSTICS = "copy-diagnostics"
@@ -261,6 +263,7 @@ def tray_view(seen: Seen, now_s: float) -> TrayView:
         (Act.OPEN, tr("Open")),
         (Act.ROOMS, tr("Rooms…")),
         (Act.COPY_STATUS, tr("Copy status")),
+        (Act.SETTINGS, tr("Settings…")),
         (Act.QUIT, tr("Quit")),
     )
     return TrayView(head.shape, head.colour, f"{tr(messages.APP_NAME)}\n{head.line}", menu)

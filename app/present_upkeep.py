@@ -39,7 +39,7 @@ def upkeep_rows(status: NodeStatus) -> tuple[UpkeepRow, ...]:
     rows = [UpkeepRow(tr("Mode"), mode_sentence(status.mode, status.central))]
     if status.failovers.count:
         rows.append(UpkeepRow(tr("Take-overs"), failover_sentence(status.failovers)))
-    if status.mailbox.serving:
+    if status.mailbox.serving or status.mailbox.envelopes:
         rows.append(UpkeepRow(tr("Mailbox"), mailbox_sentence(status.mailbox)))
     rows.append(UpkeepRow(tr("Clock"), clock_sentence(status.clock)))
     return tuple(rows)
@@ -55,8 +55,12 @@ def mode_sentence(mode: str, central: CentralStatus) -> str:
     if central.up:
         order = tr("first") if central.first else tr("last")
         return tr("{mode} It answers, and is asked {order}.", mode=words, order=order)
-    why = tr(_CENTRAL_WHY.get(central.why, central.why or "it does not answer"))
-    return tr("{mode} Not now: {why}.", mode=words, why=why)
+    return tr("{mode} Not now: {why}.", mode=words, why=central_reason(central))
+
+
+def central_reason(central: CentralStatus) -> str:
+    """Why the central server is of no use now, as the rest of a sentence."""
+    return tr(_CENTRAL_WHY.get(central.why, central.why or "it does not answer"))
 
 
 def failover_sentence(failovers: Failovers) -> str:
@@ -79,6 +83,8 @@ def mailbox_sentence(mailbox: MailboxStatus) -> str:
     if not mailbox.envelopes and not mailbox.evicted:
         return tr("Has room for {limit} of sealed envelopes; keeps none now.", limit=figures.total(mailbox.limit_bytes))
     kept = tr_count("{n} sealed envelope", "{n} sealed envelopes", mailbox.envelopes)
+    if not mailbox.serving:
+        return tr("Takes nothing new; hands out {kept} until they expire.", kept=kept)
     used = tr("{used} of {limit}", used=figures.total(mailbox.used_bytes), limit=figures.total(mailbox.limit_bytes))
     words = tr("Keeps {kept} for people who are away ({used}).", kept=kept, used=used)
     if not mailbox.evicted:

@@ -21,7 +21,7 @@ from app.display import has_display
 if TYPE_CHECKING:
     from app.desk import Desk
 
-PAGES = ("home", "duties", "network", "rooms", "exposure", "help")
+PAGES = ("home", "duties", "network", "rooms", "exposure", "settings", "help")
 _SETTLE_S = 0.6
 _FIRST_STATUS_S = 15.0
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from app.resources import resource
+
 if TYPE_CHECKING:
     from app.theme import Tokens
 
@@ -31,6 +33,7 @@ QScrollArea, #scrolled {{ background: {bg}; border: none; }}
 #cardTitle, #muted {{ color: {muted}; }}
 #section {{ font-weight: 600; }}
 #small {{ color: {muted}; font-size: 12px; }}
+#problem {{ color: {bad}; font-size: 12px; }}
 #tiny {{ color: {muted}; font-size: 11px; }}
 #mono {{ font-family: "{mono}"; font-size: 12px; }}
 #up {{ color: {accent}; font-size: 13px; font-weight: 600; }}
@@ -57,8 +60,18 @@ QLineEdit, QPlainTextEdit {{ background: {surface}; border: 1px solid {line}; bo
   selection-background-color: {accent}; selection-color: {on_accent}; }}
 QLineEdit:focus, QPlainTextEdit:focus {{ border-color: {accent}; }}
 QLineEdit:disabled {{ background: {sunken}; color: {muted}; }}
-QCheckBox {{ spacing: 8px; }}
-QCheckBox:focus {{ color: {accent}; }}
+QCheckBox, QRadioButton {{ spacing: 8px; font-weight: 500; }}
+QCheckBox:focus, QRadioButton:focus {{ color: {accent}; }}
+QCheckBox::indicator, QRadioButton::indicator {{ width: 16px; height: 16px; border: 1px solid {muted};
+  background: {surface}; }}
+QCheckBox::indicator {{ border-radius: 4px; }}
+QRadioButton::indicator {{ border-radius: 9px; }}
+QCheckBox::indicator:hover, QRadioButton::indicator:hover {{ border-color: {accent}; }}
+QCheckBox::indicator:checked {{ background: {accent}; border-color: {accent}; image: url("{check}"); }}
+QRadioButton::indicator:checked {{ width: 8px; height: 8px; border: 5px solid {accent}; background: {on_accent}; }}
+QCheckBox::indicator:checked:disabled {{ background: {muted}; border-color: {muted}; }}
+QRadioButton::indicator:checked:disabled {{ border-color: {muted}; }}
+QCheckBox:disabled, QRadioButton:disabled {{ color: {muted}; }}
 QListView, QTreeView {{ background: transparent; border: 1px solid transparent; border-radius: 8px; outline: none; }}
 QListView:focus, QTreeView:focus {{ border-color: {accent}; }}
 QTreeView {{ alternate-background-color: {sunken}; }}
@@ -91,4 +104,6 @@ QScrollBar::add-line, QScrollBar::sub-line, QScrollBar::add-page, QScrollBar::su
 def stylesheet(tokens: Tokens, *, mono: str) -> str:
     """The whole sheet for one palette. Cost: Qt restyles every widget, about 10 ms for this window."""
     values = {name: getattr(tokens, name) for name in tokens.__slots__}
-    return _SHEET.format(mono=mono, **values)
+    shade = "white" if tokens.on_accent.upper() == "#FFFFFF" else "black"
+    check = resource("icons", f"check-{shade}.png").as_posix()
+    return _SHEET.format(mono=mono, check=check, **values)

@@ -17,7 +17,19 @@ from app import messages
 from app.last_minute import LastMinute
 from app.link import Link
 from app.messages import tr
-from app.pages.shelf import COUNT, DUTIES, HELP, HOME, NETWORK, ROOMS, PageNeeds, Shelf, page_names
+from app.pages.shelf import (
+    COUNT,
+    DUTIES,
+    EXPOSURE,
+    HELP,
+    HOME,
+    NETWORK,
+    ROOMS,
+    SETTINGS,
+    PageNeeds,
+    Shelf,
+    page_names,
+)
 from app.preferences import Preferences
 from app.present import Act, Connection, Seen, headline
 from app.resources import resource
@@ -27,7 +39,14 @@ from app.widgets.parts import button, label, row
 
 _TICK_MS = 1_000
 _BANNER_MS = 12_000
-_PAGE_OF = {Act.DUTIES: DUTIES, Act.NETWORK: NETWORK, Act.ROOMS: ROOMS, Act.WHY_NOT_NEEDED: HELP}
+_PAGE_OF = {
+    Act.DUTIES: DUTIES,
+    Act.NETWORK: NETWORK,
+    Act.ROOMS: ROOMS,
+    Act.EXPOSURE: EXPOSURE,
+    Act.SETTINGS: SETTINGS,
+    Act.WHY_NOT_NEEDED: HELP,
+}
 
 
 def _icon() -> QIcon:
@@ -74,7 +93,7 @@ class Window(QMainWindow):
     def _build(self, theme: Theme) -> None:
         self.setWindowTitle(tr(messages.APP_NAME))
         self.setWindowIcon(_icon())
-        self.navigation = Navigation(theme, page_names(), foot=1)
+        self.navigation = Navigation(theme, page_names(), foot=2)
         self.navigation.chosen.connect(self.go_to)
         self.shelf.acted.connect(self.act)
         self._banner_text = label("", "bannerText", wrap=True)

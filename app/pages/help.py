@@ -1,34 +1,23 @@
-"""Help: what a relay can and cannot see, keys, this app's two settings, and what to copy when something is wrong."""
+"""Help: what a relay can and cannot see, keys, and what to copy when something is wrong."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QPushButton, QWidget
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QWidget
 
 from app import messages
 from app.messages import tr
 from app.pages.page import Page
 from app.present import Act, Seen
-from app.theme import Scheme
 from app.widgets.parts import GAP, button, card, column, label, row, set_text
-
-_SCHEMES = (
-    (Scheme.SYSTEM, "As the desktop"),
-    (Scheme.LIGHT, "Light"),
-    (Scheme.DARK, "Dark"),
-    (Scheme.HIGH_CONTRAST, "High contrast"),
-)
 
 
 class HelpPage(Page):
     """The last page."""
 
-    scheme_chosen = Signal(Scheme)
-    keep_relaying_chosen = Signal(bool)
-
-    def __init__(self, scheme: Scheme, *, keep_relaying: bool, owns_engine: bool) -> None:
+    def __init__(self) -> None:
         super().__init__(scrolls=True)
         self.body.addWidget(label(tr("Help"), "pageTitle"))
         sides = QGridLayout()
@@ -49,7 +38,7 @@ class HelpPage(Page):
         security.setColumnStretch(1, 1)
         self.body.addLayout(security)
         self.body.addWidget(self._needed())
-        self.body.addWidget(self._this_app(scheme, keep_relaying=keep_relaying, owns_engine=owns_engine))
+        self.body.addWidget(self._when_wrong())
         self.body.addWidget(_shortcuts())
         self.body.addStretch(1)
 
@@ -65,14 +54,7 @@ class HelpPage(Page):
         )
         return card(column(label(tr("Why am I not needed?"), "section"), facts))
 
-    def _this_app(self, scheme: Scheme, *, keep_relaying: bool, owns_engine: bool) -> QWidget:
-        self.schemes = {choice: self._scheme_button(choice, tr(name)) for choice, name in _SCHEMES}
-        self.schemes[scheme].setChecked(True)
-        self.keep = QCheckBox(tr("Keep relaying in the background when this app quits"))
-        self.keep.setChecked(keep_relaying)
-        self.keep.setVisible(owns_engine)
-        self.keep.toggled.connect(self.keep_relaying_chosen.emit)
-        colours = row(label(tr("Colours"), "cardTitle"), *self.schemes.values(), None, spacing=4)
+    def _when_wrong(self) -> QWidget:
         self._version = label("", "small")
         copies = row(
             button(tr("Copy status"), lambda: self.acted.emit(Act.COPY_STATUS)),
@@ -80,13 +62,8 @@ class HelpPage(Page):
             self._version,
             None,
         )
-        return card(column(label(tr("This app"), "section"), colours, self.keep, copies, spacing=12))
-
-    def _scheme_button(self, choice: Scheme, name: str) -> QPushButton:
-        result = button(name, lambda: self.scheme_chosen.emit(choice), "tab", spoken=tr("Colours: {name}", name=name))
-        result.setCheckable(True)
-        result.setAutoExclusive(True)
-        return result
+        words = label(tr("They hold no address, no key and no message."), "cardTitle", wrap=True)
+        return card(column(label(tr("To show somebody who helps"), "section"), words, copies, spacing=12))
 
     def show_seen(self, seen: Seen, now_s: float) -> None:
         """The version line."""

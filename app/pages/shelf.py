@@ -27,14 +27,15 @@ if TYPE_CHECKING:
     from app.pages.network import NetworkPage
     from app.pages.page import Page
     from app.pages.rooms import RoomsPage
+    from app.pages.settings import SettingsPage
 
-HOME, DUTIES, NETWORK, ROOMS, EXPOSURE, HELP = range(6)
-COUNT = 6
+HOME, DUTIES, NETWORK, ROOMS, EXPOSURE, SETTINGS, HELP = range(7)
+COUNT = 7
 
 
 def page_names() -> tuple[str, ...]:
     """The pages' names in their order, for the sidebar."""
-    return (tr("Home"), tr("Duties"), tr("Network"), tr("Rooms"), tr("What others saw"), tr("Help"))
+    return (tr("Home"), tr("Duties"), tr("Network"), tr("Rooms"), tr("What others saw"), tr("Settings"), tr("Help"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ class Shelf(QStackedWidget):
             self._network,
             self._rooms,
             self._exposure,
+            self._settings,
             self._help,
         )
 
@@ -118,6 +120,11 @@ class Shelf(QStackedWidget):
         return cast("ExposurePage", self.page(EXPOSURE))
 
     @property
+    def settings(self) -> SettingsPage:
+        """Built by now or now."""
+        return cast("SettingsPage", self.page(SETTINGS))
+
+    @property
     def help(self) -> HelpPage:
         """Built by now or now."""
         return cast("HelpPage", self.page(HELP))
@@ -147,11 +154,16 @@ class Shelf(QStackedWidget):
 
         return ExposurePage(self._needs.link)
 
-    def _help(self) -> HelpPage:
-        from app.pages.help import HelpPage
+    def _settings(self) -> SettingsPage:
+        from app.pages.settings import SettingsPage
 
-        kept = self._needs.preferences
-        page = HelpPage(kept.scheme, keep_relaying=kept.keep_relaying, owns_engine=self._needs.owns_engine)
+        needs = self._needs
+        page = SettingsPage(needs.link, needs.preferences, owns_engine=needs.owns_engine)
         page.scheme_chosen.connect(self.scheme_chosen.emit)
         page.keep_relaying_chosen.connect(self.keep_relaying_chosen.emit)
         return page
+
+    def _help(self) -> HelpPage:
+        from app.pages.help import HelpPage
+
+        return HelpPage()

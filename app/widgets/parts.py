@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 
 GAP = 16
 PAD = 18
+INDENT = 26  # words under a mark and its words stand under the words
 
 
 def label(text: str = "", name: str = "", *, wrap: bool = False) -> QLabel:
@@ -48,11 +49,15 @@ def button(text: str, act: Callable[[], object], name: str = "", *, spoken: str 
 def card(layout: QLayout | None = None) -> QFrame:
     """A quiet ground with a border."""
     frame = QFrame()
-    frame.setObjectName("card")
-    inner = layout if layout is not None else QVBoxLayout()
-    inner.setContentsMargins(PAD, PAD - 3, PAD, PAD - 3)
-    frame.setLayout(inner)
+    make_card(frame, layout if layout is not None else QVBoxLayout())
     return frame
+
+
+def make_card(frame: QFrame, layout: QLayout) -> None:
+    """Give a frame the ground and the border of a card."""
+    frame.setObjectName("card")
+    layout.setContentsMargins(PAD, PAD - 3, PAD, PAD - 3)
+    frame.setLayout(layout)
 
 
 def banner(text: QLabel) -> QFrame:

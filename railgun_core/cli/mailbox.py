@@ -23,11 +23,11 @@ _INSIDE = "mail-inside"
 
 @click.command()
 @click.argument("wanted", metavar="[on|off]", required=False, type=click.Choice(["on", "off"]))
-@click.option("--limit-mb", metavar="MB", type=click.IntRange(min=1), help="Room on this disk for mail of others.")
+@click.option("--limit-mb", metavar="MB", type=click.IntRange(min=1), help="Space on this disk for mail of others.")
 @click.option(
     "--keep", "kept", flag_value="keep", help="Off: hand out what is here until it expires; take nothing new."
 )
-@click.option("--drop", "kept", flag_value="drop", help="Off, or less room: drop what is here before its time.")
+@click.option("--drop", "kept", flag_value="drop", help="Off, or less space: drop what is here before its time.")
 @common
 def mailbox(place: Place, wanted: str | None, limit_mb: int | None, kept: str | None) -> int:
     """Show whether this node keeps mail for others, or change it: at once, and for later starts."""
@@ -81,7 +81,7 @@ def mailbox_rows(found: MailboxInfo) -> list[tuple[str, object]]:
         state = "off: no mail of others is kept"
     rows: list[tuple[str, object]] = [
         ("Mailbox", state),
-        ("Room", f"{status.used_bytes / _MB:,.0f} of {found.limit_bytes / _MB:,.0f} MB used"),
+        ("Space", f"{status.used_bytes / _MB:,.0f} of {found.limit_bytes / _MB:,.0f} MB used"),
     ]
     if found.last_expires_unix_s is not None:
         last = datetime.fromtimestamp(found.last_expires_unix_s, UTC).strftime("%Y-%m-%d %H:%M UTC")

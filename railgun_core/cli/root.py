@@ -19,7 +19,7 @@ _VERBS = {
         "Rooms: create, list, invite, join, leave, members, send, read, outbox, secure, price, safety…",
     ),
     "mode": ("mode", "How central the network is for this node: p2p, full or hybrid."),
-    "mailbox": ("mailbox", "Keep mail for others who are away, or not: on, off, how much room."),
+    "mailbox": ("mailbox", "Keep mail for others who are away, or not: on, off, how much space."),
     "duties": ("look", "Where this node relays, now and before."),
     "peers": ("look", "The relays that this node knows."),
     "inspect": ("inspecting", "Recompute a committee from signed records and say who holds which seat, and why."),

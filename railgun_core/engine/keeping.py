@@ -116,8 +116,8 @@ class Keeping:
         status, last_s = mailbox.status(), mailbox.last_expiry_s
         if wanted and status.used_bytes > room_bytes and kept != "drop":
             raise UsageError(
-                f"{status.used_bytes / MB:,.0f} MB of others' mail are kept here: with less room the oldest of it"
-                " would go before its time. Give more room, or say that it may be dropped.",
+                f"{status.used_bytes / MB:,.0f} MB of others' mail are kept here: with less space the oldest of it"
+                " would go before its time. Give more, or say that it may be dropped.",
                 code="mail-inside",
             )
         if self.is_on and not wanted and not kept:
@@ -133,4 +133,4 @@ class Keeping:
 def _check_room(room_bytes: int) -> None:
     low, high = int(_ROOM.low or 0), int(_ROOM.high or 0)
     if not low <= room_bytes <= high:
-        raise UsageError(f"The room for mail is {-(-low // MB):,} MB to {high // MB:,} MB.", code="bad-limit")
+        raise UsageError(f"Space for mail can be {-(-low // MB):,} MB to {high // MB:,} MB.", code="bad-limit")

@@ -33,11 +33,15 @@ from railgun_core.local_api.messages import (
     Inspections,
     Invite,
     LogLines,
+    MailboxInfo,
+    MailboxSet,
     MemberInfo,
     MemberRef,
     Members,
     MessageOut,
     Messages,
+    ModeInfo,
+    ModeSet,
     PeerInfo,
     Peers,
     Price,
@@ -54,12 +58,17 @@ from railgun_core.local_api.messages import (
     Safety,
     Seat,
     Sent,
+    TelemetryAsk,
+    TelemetryDay,
+    TelemetrySet,
 )
 from railgun_core.local_api.server import ApiServer
 from railgun_core.status import (
     Anonymity,
+    CentralStatus,
     DutyState,
     DutyStatus,
+    MailboxStatus,
     MixStatus,
     NodeStatus,
     Notice,
@@ -155,6 +164,9 @@ class FakeEngine:
         self.mixes, self.why = 36, ""
         self.prices: list[float | None] = []
         self.exposed = True
+        self.mode = ModeInfo("p2p", ("192.0.2.7:7000",), True, (), False)
+        self.mailbox = MailboxInfo(False, 1_073_741_824, disk_free_bytes=84_000_000_000)
+        self.shares = False
         self.watchers = 0
         self._changed = asyncio.Condition()
         self._server = ApiServer(
@@ -180,6 +192,12 @@ class FakeEngine:
                 "room.safety": call(MemberRef, self._safety),
                 "room.remove": call(MemberRef, self._remove),
                 "exposure": call(ExposureAsk, self._exposure),
+                "mode.get": call(Empty, self._mode),
+                "mode.set": call(ModeSet, self._set_mode),
+                "mailbox.get": call(Empty, self._mailbox),
+                "mailbox.set": call(MailboxSet, self._set_mailbox),
+                "telemetry": call(TelemetryAsk, self._telemetry),
+                "telemetry.set": call(TelemetrySet, self._set_telemetry),
             }
         )
 
@@ -325,6 +343,51 @@ class FakeEngine:
     async def _remove(self, args: MemberRef) -> RoomInfo:
         self.removed.append(args.member)
         return RoomInfo(args.room, "", 3, 0.0)
+
+    def hold(self, envelopes: int) -> None:
+        """The mailbox is on and holds this many envelopes for nearly six days."""
+        used = envelopes * 178_000
+        status = MailboxStatus(serving=True, envelopes=envelopes, used_bytes=used, limit_bytes=1_073_741_824)
+        self.mailbox = msgspec.structs.replace(
+            self.mailbox, on=True, status=status, last_expires_unix_s=time.time() + 5.6 * 86_400
+        )
+
+    async def _mode(self, _args: Empty) -> ModeInfo:
+        return self.mode
+
+    async def _set_mode(self, args: ModeSet) -> ModeInfo:
+        mode, servers = args.mode or self.mode.mode, args.central or self.mode.central
+        if servers and servers[0].startswith("refused"):
+            raise UsageError("That server is not wanted here.")
+        first = self.mode.central_first if args.central_first is None else args.central_first
+        status = CentralStatus(configured=mode == "hybrid", up=mode == "hybrid", first=first)
+        self.mode = ModeInfo(mode, self.mode.bootstrap, mode != "full", servers, first, status)
+        return self.mode
+
+    async def _mailbox(self, _args: Empty) -> MailboxInfo:
+        return self.mailbox
+
+    async def _set_mailbox(self, args: MailboxSet) -> MailboxInfo:
+        now = self.mailbox
+        limit, on = args.limit_bytes or now.limit_bytes, now.on if args.on is None else args.on
+        if limit < 2_000_000:
+            raise UsageError("Space for mail can be 2 MB to 1,099,511 MB.", code="bad-limit")
+        if now.status.envelopes and not args.kept and ((now.on and not on) or limit < now.status.used_bytes):
+            raise UsageError("Mail of others is kept here.", code="mail-inside")
+        status = msgspec.structs.replace(now.status, serving=on)
+        if args.kept == "drop":
+            status = MailboxStatus(serving=on)
+        last_s = now.last_expires_unix_s if status.envelopes else None
+        self.mailbox = MailboxInfo(on, limit, status, last_s, now.disk_free_bytes)
+        return self.mailbox
+
+    async def _telemetry(self, _args: TelemetryAsk) -> TelemetryDay:
+        goes = "nowhere" if not self.shares else "central" if self.mode.mode == "hybrid" else "not-hybrid"
+        return TelemetryDay(self.status.unix_s // 86_400 * 86_400, (), goes, self.mode.mode)
+
+    async def _set_telemetry(self, args: TelemetrySet) -> TelemetryDay:
+        self.shares = args.share
+        return await self._telemetry(TelemetryAsk())
 
     async def _exposure(self, args: ExposureAsk) -> Exposure:
         day_s = self.status.unix_s // 86_400 * 86_400 - 86_400 * args.days_ago

@@ -69,7 +69,7 @@ def test_with_keep_relaying_the_engine_outlives_the_app(play: Scenario, tmp_path
         async with desk_on(tmp_path, command=command(tmp_path)) as desk:
             assert desk.engine is not None
             await until(lambda: desk.seen.connection is Connection.CONNECTED)
-            desk.window.shelf.help.keep.setChecked(True)
+            desk.window.shelf.settings.keep.setChecked(True)
             pid = desk.engine.pid
         assert pid is not None
         engine = psutil.Process(pid)

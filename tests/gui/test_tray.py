@@ -62,8 +62,10 @@ def test_the_menu_says_the_state_and_opens_the_rooms(play: Scenario, tmp_path: P
             menu = desk.tray.menu
             await until(lambda: menu.actions()[0].text().startswith("Relaying for 3 rooms"))
             texts = [action.text() for action in menu.actions()]
-            assert texts[1:] == ["Open", "Rooms…", "Copy status", "Quit"]
+            assert texts[1:] == ["Open", "Rooms…", "Copy status", "Settings…", "Quit"]
             menu.actions()[2].trigger()
             assert desk.window.shelf.current is desk.window.shelf.rooms
+            menu.actions()[4].trigger()
+            assert desk.window.shelf.current is desk.window.shelf.settings
 
     play(scenario())

@@ -115,7 +115,7 @@ def test_a_theme_switch_repaints_everything_and_is_remembered(play: Scenario, tm
         async with engine_on(tmp_path), desk_on(tmp_path) as desk:
             await until(lambda: desk.seen.connection is Connection.CONNECTED)
             for scheme in (Scheme.DARK, Scheme.HIGH_CONTRAST, Scheme.LIGHT, Scheme.DARK):
-                desk.window.shelf.help.schemes[scheme].click()
+                desk.window.shelf.settings.schemes[scheme].click()
                 ground = desk.window.grab().toImage().pixelColor(210, 10).name().upper()
                 assert ground == desk.theme.tokens.bg
         async with desk_on(tmp_path) as desk:

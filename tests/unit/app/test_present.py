@@ -127,11 +127,11 @@ def test_what_the_app_knows_of_its_engine_goes_before_what_the_engine_last_said(
     assert Seen(status(State.RELAYING), Connection.STOPPED).state is State.ERROR
 
 
-def test_the_tray_offers_five_things_that_work_and_keeps_its_first_words() -> None:
+def test_the_tray_offers_what_works_and_keeps_its_first_words() -> None:
     tooltips = set()
     for known, *_ in STATES:
         view = tray_view(known, NOW_S)
-        assert [act for act, _ in view.menu] == [None, Act.OPEN, Act.ROOMS, Act.COPY_STATUS, Act.QUIT]
+        assert [act for act, _ in view.menu] == [None, Act.OPEN, Act.ROOMS, Act.COPY_STATUS, Act.SETTINGS, Act.QUIT]
         assert view.menu[0][1] == headline(known, NOW_S).line
         tooltips.add(view.tooltip.splitlines()[0])
     assert tooltips == {"Rail Gun Relay"}

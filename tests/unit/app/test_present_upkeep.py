@@ -55,6 +55,10 @@ def test_a_mailbox_says_what_it_keeps_and_what_it_could_not_keep() -> None:
     assert mailbox_sentence(kept).startswith("Keeps 1 sealed envelope for people who are away")
     assert "before" not in mailbox_sentence(kept)
     assert mailbox_sentence(msgspec.structs.replace(kept, evicted=2)).endswith("2 had to go before their time.")
+    ending = msgspec.structs.replace(kept, serving=False)
+    assert mailbox_sentence(ending) == "Takes nothing new; hands out 1 sealed envelope until they expire."
+    status = msgspec.structs.replace(STATUS, mailbox=ending)
+    assert "Mailbox" in [row.name for row in upkeep_rows(status)]
     empty = MailboxStatus(serving=True, limit_bytes=10**9)
     assert mailbox_sentence(empty) == "Has room for 1 GB of sealed envelopes; keeps none now."
 

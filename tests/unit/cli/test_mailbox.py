@@ -22,7 +22,7 @@ INSIDE = "214 envelopes of others are kept here."
 def test_without_arguments_nothing_is_changed(cli: Cli, engine: Engine) -> None:
     assert cli("mailbox").out.decode().splitlines() == [
         "Mailbox  off: no mail of others is kept",
-        "Room     0 of 1,000 MB used",
+        "Space    0 of 1,000 MB used",
         "Disk     12,000 MB free",
     ]
     assert engine.asked == []
@@ -33,7 +33,7 @@ def test_on_with_its_room_says_what_is_kept_and_until_when(cli: Cli, engine: Eng
     engine.mailbox_info = HOLDS
     assert cli("mailbox", "on", "--limit-mb", "1000").out.decode().splitlines() == [
         "Mailbox  on: mail for members who are away is taken",
-        "Room     38 of 1,000 MB used",
+        "Space    38 of 1,000 MB used",
         "Kept     214 envelopes, the last until 2025-11-28 14:00 UTC",
     ]
     assert engine.asked == [MailboxSet(True, 1_000_000_000)]

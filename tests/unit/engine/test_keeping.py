@@ -119,7 +119,7 @@ async def test_less_room_than_is_used_drops_only_when_that_was_said(tmp_path: Pa
     used = engine.node.mailbox.status().used_bytes
     assert used > 2 * MB
     for kept in ("", "keep"):
-        with pytest.raises(UsageError, match="with less room the oldest"):
+        with pytest.raises(UsageError, match="with less space the oldest"):
             await keeping.change(limit_bytes=2 * MB, kept=kept)
     assert engine.node.mailbox.status().envelopes == 300
     await keeping.change(limit_bytes=2 * MB, kept="drop")
@@ -140,8 +140,8 @@ async def test_room_can_be_set_while_it_is_off_and_nothing_else_changes(tmp_path
 @pytest.mark.parametrize(
     ("options", "on", "limit_bytes", "kept", "sentence"),
     [
-        ({}, True, 1 * MB, "", "The room for mail is 2 MB to 1,099,511 MB."),
-        ({}, True, 2 * 10**12, "", "The room for mail is 2 MB to 1,099,511 MB."),
+        ({}, True, 1 * MB, "", "Space for mail can be 2 MB to 1,099,511 MB."),
+        ({}, True, 2 * 10**12, "", "Space for mail can be 2 MB to 1,099,511 MB."),
         ({}, False, None, "burn", "What is kept already can be kept or dropped: say keep or drop."),
         ({"roles": ("bootstrap",)}, True, None, "", "This peer was started to serve nobody"),
         ({"roles": ("mailbox",), "guards": "all"}, False, None, "", "Without this role the peer would have to hide"),
