@@ -79,7 +79,7 @@ class Leaving:
                 if content not in self._told_formers and not readers.isdisjoint(former.awaited):
                     self._told_formers.add(content)
                     spool = self._spool(room, mail_lane(former.mail, former.root, day, self._context.rng))
-                    packing.add_letter(room, self._context, spool, content, now)
+                    packing.add_letter(room, spool, content, now)
 
     def hand_out(self, room: Room, now: Instant, out: list[Effect]) -> None:
         """Give every envelope of a room to whoever lacks it and may be asked."""

@@ -15,7 +15,7 @@ from railgun_core.base.clock import Instant
 from railgun_core.base.ids import MsgId
 from railgun_core.changes import Item
 from railgun_core.events import Effect, FetchItems
-from railgun_core.rooms import keying, pieces, saying, sync
+from railgun_core.rooms import keying, pieces, saying, sealing, sync
 from railgun_core.rooms.content import size_for
 from railgun_core.rooms.lane import Lane
 from railgun_core.rooms.mail import (
@@ -27,7 +27,7 @@ from railgun_core.rooms.mail import (
 )
 from railgun_core.rooms.mail_parcels import WINDOW, Parcel, Spool
 from railgun_core.rooms.room import Room, RoomContext
-from railgun_core.wire.envelope import SizeClass, seal
+from railgun_core.wire.envelope import SizeClass
 from railgun_core.wire.mail import sign_deposit
 
 SYNC_EVERY_S = 30.0
@@ -97,12 +97,12 @@ def pack(
     """Fill the window: letters and syncs that nobody took, then items."""
     mail = room.mail
     while mail.letters and spool.free > 0:
-        add_letter(room, context, spool, mail.letters.popleft(), now)
+        add_letter(room, spool, mail.letters.popleft(), now)
     if mail.sync_due is not None and is_cut_off(room, now) and now.mono_s - mail.synced_s >= SYNC_EVERY_S:
         content = sync.content_of(room, spool.lane, mail.sync_due)
         mail.sync_due, mail.synced_s, room.ring.introduce = None, now.mono_s, False
         until_s = now.mono_s + SYNC_EVERY_S
-        spool.add(_parcels(room, context, spool.lane, content, MsgId(context.rng.randbytes(16)), now, until_s=until_s))
+        spool.add(_parcels(room, spool.lane, content, MsgId(context.rng.randbytes(16)), now, until_s=until_s))
     if is_cut_off(room, now):
         backlog = room.outbox.next_backlog()  # nobody else reads on while no relay is there
         if backlog is not None:
@@ -133,10 +133,10 @@ def pack_items(
         own = room.ring.own
         assert own is not None  # `ready` said so
         for content in own.letters:
-            add_letter(room, context, spool, content, now, central_first=central_first)
+            add_letter(room, spool, content, now, central_first=central_first)
         sealed = keying.sealed(room, item)
         name = spool.lane.keys.msg_id(room.me, item.seq, sealed.generation)
-        parcels = _parcels(room, context, spool.lane, sealed.content, name, now, seq=item.seq)
+        parcels = _parcels(room, spool.lane, sealed.content, name, now, seq=item.seq)
         for parcel in parcels:
             parcel.central_first = central_first
         spool.add(parcels)
@@ -178,9 +178,7 @@ def _fetch(room: Room, seqs: list[int], spool: Spool, out: list[Effect]) -> None
     out.append(FetchItems(room.id, seqs[0], last))
 
 
-def add_letter(
-    room: Room, context: RoomContext, spool: Spool, content: bytes, now: Instant, *, central_first: bool = False
-) -> None:
+def add_letter(room: Room, spool: Spool, content: bytes, now: Instant, *, central_first: bool = False) -> None:
     """Letters are named by what they say, so that a mailbox keeps them once, also after a restart."""
     name = MsgId(hashlib.blake2b(content, key=spool.lane.keys.ids, digest_size=16).digest())
     if (name, central_first) in room.mail.told:
@@ -190,7 +188,7 @@ def add_letter(
     if known is not None:
         known.central_first = known.central_first and central_first
         return
-    parcels = _parcels(room, context, spool.lane, content, name, now)
+    parcels = _parcels(room, spool.lane, content, name, now)
     for parcel in parcels:
         parcel.central_first = central_first
     spool.add(parcels)
@@ -198,7 +196,6 @@ def add_letter(
 
 def _parcels(
     room: Room,
-    context: RoomContext,
     lane: Lane,
     content: bytes,
     msg_id: MsgId,
@@ -208,10 +205,10 @@ def _parcels(
     until_s: float = float("inf"),
 ) -> list[Parcel]:
     """Content as signed deposits: one, or in a high-security room as many medium ones as it takes."""
-    found = []
+    parcels = []
     for name, piece in pieces.cut(content, msg_id) if room.secure else [(msg_id, content)]:
         lane.seen.add(name)
-        sealed = seal(piece, lane.keys.seal, size=SizeClass.MEDIUM if room.secure else size_for(piece), rng=context.rng)
-        deposit = sign_deposit(lane.keys.sign, lane.epoch, expiry_s(lane.epoch), name, sealed)
-        found.append(Parcel(deposit, seq, now.mono_s, until_s))
-    return found
+        found = sealing.sealed(lane, piece, name, size=SizeClass.MEDIUM if room.secure else size_for(piece))
+        deposit = sign_deposit(lane.keys.sign, lane.epoch, expiry_s(lane.epoch), name, found)
+        parcels.append(Parcel(deposit, seq, now.mono_s, until_s))
+    return parcels

@@ -71,7 +71,7 @@ def made_up(table: Table, rng: random.Random) -> bytes:
 def of_another_room(table: Table, ann: Other, rng: random.Random) -> bytes:
     """Her word, sealed with a key that the relay has: that of a room of its own."""
     msg_id, content = ann.has(table, MESSAGES)
-    sealed = seal(content, epoch_keys(b"x" * 32, EPOCH).seal, size=size_for(content), rng=rng)
+    sealed = seal(content, epoch_keys(b"x" * 32, EPOCH).seal, size=size_for(content), nonce=rng.randbytes(12))
     return envelope_frame(HANDLE, expiry_s=expiry(table), msg_id=msg_id, envelope=sealed)
 
 

@@ -117,7 +117,12 @@ async def test_the_wire_holds_tags_and_envelopes_and_nothing_else_of_a_room(serv
             handle_of(TAG),
             expiry_s=1_900_000_000,
             msg_id=MsgId(rng.randbytes(16)),
-            envelope=seal(b"|".join((root, room_id, name.encode(), *members, peer, words)), key, size=size, rng=rng),
+            envelope=seal(
+                b"|".join((root, room_id, name.encode(), *members, peer, words)),
+                key,
+                size=size,
+                nonce=rng.randbytes(12),
+            ),
         )
         for size in SizeClass
     ]

@@ -315,7 +315,7 @@ class Table:
 
 def frame_of(table: Table, msg_id: MsgId, content: bytes) -> bytes:
     """An envelope of the room, sealed."""
-    sealed = seal(content, KEYS.seal, size=size_for(content), rng=table.rng)
+    sealed = seal(content, KEYS.seal, size=size_for(content), nonce=table.rng.randbytes(12))
     return envelope_frame(HANDLE, expiry_s=int(CLOCK.retire_s(EPOCH)), msg_id=msg_id, envelope=sealed)
 
 
