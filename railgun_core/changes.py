@@ -9,7 +9,7 @@ import enum
 from dataclasses import dataclass, field
 from typing import Final
 
-from railgun_core.base.ids import MemberId, MsgId, RoomId, Tag
+from railgun_core.base.ids import MemberId, RoomId, Tag
 
 RESTORED_BACKUP: Final = "restored-backup"
 """The setting that is there while `StoredState.restored_backup` is true. `SettingPut(RESTORED_BACKUP, None)`, in the
@@ -209,12 +209,15 @@ class ExposurePut:
 
 @dataclass(frozen=True, slots=True)
 class MailAdd:
-    """An envelope frame that this mailbox keeps. Unique by (tag, msg_id): it takes the place of one that is there."""
+    """An envelope frame that this mailbox keeps. Unique by (tag, digest): it takes the place of one that is there.
+
+    `digest`: of its name and its bytes, for a name alone may stand for other bytes.
+    """
 
     tag: Tag
     day: int
     position: int
-    msg_id: MsgId
+    digest: bytes
     expiry_s: int
     frame: bytes = field(repr=False)
 
@@ -293,7 +296,7 @@ class StoredMail:
     tag: Tag
     day: int
     next_position: int  # also past what was evicted
-    kept: tuple[tuple[int, MsgId, int, int], ...]  # position, id, size of the frame, expiry; in order
+    kept: tuple[tuple[int, bytes, int, int], ...]  # position, digest, size of the frame, expiry; in order
     notices: tuple[bytes, ...] = ()  # EVICTED frames
 
 

@@ -83,7 +83,7 @@ class Collecting:
             return
         held, last = fetch.held, fetch.page[-1].position
         got = {position for position, _ in event.mail}
-        due = (kept for kept in fetch.page if kept.msg_id in held.kept and kept.expiry_s > now.unix_s)
+        due = (kept for kept in fetch.page if kept.digest in held.kept and kept.expiry_s > now.unix_s)
         if any(kept.position not in got for kept in due):
             _refuse(fetch, out)
             return

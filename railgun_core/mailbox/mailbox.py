@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from railgun_core.base.clock import Instant
-from railgun_core.base.ids import LinkId, Tag, handle_of
+from railgun_core.base.ids import LinkId, MsgId, Tag, handle_of
 from railgun_core.base.keys import Identity, verify
 from railgun_core.base.ratelimit import TokenBucket
 from railgun_core.base.timers import Timers
@@ -130,7 +130,7 @@ class Mailbox:
         no = self._refusal(deposit, self._mixnet, now)
         if no is None:
             held = self._shelf.tags.get(deposit.tag)
-            if held is not None and deposit.msg_id in held.kept:
+            if held is not None and deposit.digest in held.kept:
                 answer(_stored(), now, out)
                 return
             no = self._add(deposit, now, out, answer=answer)
@@ -152,7 +152,7 @@ class Mailbox:
         if no is not None:
             return no
         held = self._shelf.tags.get(deposit.tag)
-        if held is not None and deposit.msg_id in held.kept:
+        if held is not None and deposit.digest in held.kept:
             out.append(Send(link, (Receipt(held.handle, deposit.msg_id).encode(),)))
             return None
         return self._add(deposit, now, out, link=link)
@@ -208,7 +208,7 @@ class Mailbox:
     ) -> No | None:
         """Give a place to what is not durable here yet; who brought it hears of it when it is."""
         held = self._shelf.tags.get(deposit.tag)
-        pending = held.pending.get(deposit.msg_id) if held is not None else None
+        pending = held.pending.get(deposit.digest) if held is not None else None
         if pending is None:
             frame = envelope_frame(
                 handle_of(deposit.tag), expiry_s=deposit.expiry_s, msg_id=deposit.msg_id, envelope=deposit.envelope
@@ -227,19 +227,21 @@ class Mailbox:
 
     def _save(self, deposit: Deposit, frame: bytes, out: list[Effect]) -> Pending:
         held, pending = self._shelf.promise(
-            deposit.tag, deposit.day, msg_id=deposit.msg_id, size=len(frame), expiry_s=deposit.expiry_s
+            deposit.tag, deposit.day, digest=deposit.digest, size=len(frame), expiry_s=deposit.expiry_s
         )
         kept = pending.kept
-        ticket = self._when_saved(lambda now, effects: self._kept(held, pending, frame, now, effects))
-        add = MailAdd(held.tag, held.day, kept.position, kept.msg_id, kept.expiry_s, frame)
+        ticket = self._when_saved(lambda now, effects: self._kept(held, pending, deposit.msg_id, frame, now, effects))
+        add = MailAdd(held.tag, held.day, kept.position, kept.digest, kept.expiry_s, frame)
         out.append(Save(ticket, (add,)))
         return pending
 
-    def _kept(self, held: MailTag, pending: Pending, frame: bytes, now: Instant, out: list[Effect]) -> None:
+    def _kept(
+        self, held: MailTag, pending: Pending, msg_id: MsgId, frame: bytes, now: Instant, out: list[Effect]
+    ) -> None:
         """An envelope is durable: only now is that said."""
         self._shelf.keep(held, pending)
         self._deposits += 1
-        receipt = Receipt(held.handle, pending.kept.msg_id).encode()
+        receipt = Receipt(held.handle, msg_id).encode()
         out += [Send(link, (receipt,)) for link in pending.links if link in self._links]
         for answer in pending.answers:
             answer(_stored(), now, out)

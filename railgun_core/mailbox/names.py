@@ -10,22 +10,20 @@ from array import array
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from railgun_core.base.ids import MsgId
-
 
 class Kept(NamedTuple):
     """One durable envelope; `size` is that of its frame."""
 
     position: int
-    msg_id: MsgId
+    digest: bytes  # of its name and its bytes
     size: int
     expiry_s: int
 
 
 class Names:
-    """Kept envelopes in order of position. `in` asks for an id, in constant time."""
+    """Kept envelopes in order of position. `in` asks for a digest, in constant time."""
 
-    __slots__ = ("_expiries", "_ids", "_known", "_positions", "_sizes")
+    __slots__ = ("_digests", "_expiries", "_known", "_positions", "_sizes")
 
     def __init__(self, kept: Iterable[Kept] = ()) -> None:
         self._fill(list(kept))
@@ -33,11 +31,11 @@ class Names:
     def __len__(self) -> int:
         return len(self._positions)
 
-    def __contains__(self, msg_id: MsgId) -> bool:
-        return msg_id in self._known
+    def __contains__(self, digest: bytes) -> bool:
+        return digest in self._known
 
     def __iter__(self) -> Iterator[Kept]:
-        return map(Kept, self._positions, self._ids, self._sizes, self._expiries)
+        return map(Kept, self._positions, self._digests, self._sizes, self._expiries)
 
     @property
     def last_expiry_s(self) -> int:
@@ -48,10 +46,10 @@ class Names:
         """Put one more in its place, which is nearly always the end."""
         at = bisect.bisect_left(self._positions, kept.position)
         self._positions.insert(at, kept.position)
-        self._ids.insert(at, kept.msg_id)
+        self._digests.insert(at, kept.digest)
         self._sizes.insert(at, kept.size)
         self._expiries.insert(at, kept.expiry_s)
-        self._known.add(kept.msg_id)
+        self._known.add(kept.digest)
 
     def since(self, position: int, most: int) -> list[Kept]:
         """Those from `position` on, the first `most` of them."""
@@ -60,8 +58,8 @@ class Names:
 
     def cut(self, count: int) -> None:
         """Forget the first `count`."""
-        self._known.difference_update(self._ids[:count])
-        del self._positions[:count], self._ids[:count], self._sizes[:count], self._expiries[:count]
+        self._known.difference_update(self._digests[:count])
+        del self._positions[:count], self._digests[:count], self._sizes[:count], self._expiries[:count]
 
     def expire(self, unix_s: float) -> list[Kept]:
         """Forget those whose time has come, and give them. Costs one look when there is none."""
@@ -73,10 +71,12 @@ class Names:
 
     def _fill(self, kept: list[Kept]) -> None:
         self._positions = array("Q", (one.position for one in kept))
-        self._ids = [one.msg_id for one in kept]
+        self._digests = [one.digest for one in kept]
         self._sizes = array("I", (one.size for one in kept))
         self._expiries = array("I", (one.expiry_s for one in kept))
-        self._known = set(self._ids)
+        self._known = set(self._digests)
 
     def _slice(self, first: int, stop: int) -> list[Kept]:
-        return [Kept(self._positions[n], self._ids[n], self._sizes[n], self._expiries[n]) for n in range(first, stop)]
+        return [
+            Kept(self._positions[n], self._digests[n], self._sizes[n], self._expiries[n]) for n in range(first, stop)
+        ]

@@ -1,4 +1,7 @@
-"""What lies in this mailbox: names, sizes and positions by tag. The envelopes themselves are on the disk.
+"""What lies in this mailbox: digests, sizes and positions by tag. The envelopes themselves are on the disk.
+
+An envelope is known by a digest of its name and its bytes. Members choose names, and can guess those of others: who
+leaves junk under one takes the place of nothing, it is only one envelope more in the tag's share.
 
 A position is given once under a tag, and told to nobody before its envelope is durable; so a crash may give a position
 again that nobody has ever heard of, and no other. Two things are counted: bytes of envelopes against a tag's share (at
@@ -13,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from railgun_core.base.clock import Instant
-from railgun_core.base.ids import LinkId, MsgId, Tag, TagHandle, handle_of
+from railgun_core.base.ids import LinkId, Tag, TagHandle, handle_of
 from railgun_core.changes import StoredMail
 from railgun_core.committee.epoch import DAY_S, MAIL_TTL_DAYS
 from railgun_core.events import Effect
@@ -48,7 +51,7 @@ class MailTag:
     next_position: int = 1
     next_durable: int = 1
     kept: Names = field(default_factory=Names)
-    pending: dict[MsgId, Pending] = field(default_factory=dict)
+    pending: dict[bytes, Pending] = field(default_factory=dict)
     notice: Evicted | None = None
     charged_bytes: int = 0  # against the tag's share: for `kept` and `pending`
     disk_bytes: int = 0  # against the whole: what they take on the disk
@@ -85,15 +88,15 @@ class Shelf:
         added = on_disk(size)
         return added if held is None else max(held.disk_bytes + added, LEAST_CHARGE_BYTES) - _cost(held)
 
-    def promise(self, tag: Tag, day: int, *, msg_id: MsgId, size: int, expiry_s: int) -> tuple[MailTag, Pending]:
+    def promise(self, tag: Tag, day: int, *, digest: bytes, size: int, expiry_s: int) -> tuple[MailTag, Pending]:
         """Give the next position of a tag to an envelope that is not durable yet."""
         held = self.tags.get(tag)
         if held is None:
             held = self.tags[tag] = MailTag(tag, day)
             self.used_bytes += LEAST_CHARGE_BYTES
-        pending = Pending(Kept(held.next_position, msg_id, size, expiry_s))
+        pending = Pending(Kept(held.next_position, digest, size, expiry_s))
         held.next_position += 1
-        held.pending[msg_id] = pending
+        held.pending[digest] = pending
         self._charge(held, (size,), 1)
         self.unsaved_bytes += size
         return held, pending
@@ -101,7 +104,7 @@ class Shelf:
     def keep(self, held: MailTag, pending: Pending) -> None:
         """An envelope has become durable."""
         kept = pending.kept
-        del held.pending[kept.msg_id]
+        del held.pending[kept.digest]
         held.kept.add(kept)
         held.next_durable = max(held.next_durable, kept.position + 1)
         self.unsaved_bytes -= kept.size

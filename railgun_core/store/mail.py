@@ -13,7 +13,7 @@ from typing import Final
 from sqlalchemy import Connection, Integer, bindparam, delete, func, select
 from sqlalchemy.dialects.sqlite import insert
 
-from railgun_core.base.ids import MsgId, Tag
+from railgun_core.base.ids import Tag
 from railgun_core.changes import MailAdd, MailDrop, MailEvict, StoredMail
 from railgun_core.store.rows import full, sound
 from railgun_core.store.schema import MAIL, MAIL_NOTICES, MAIL_TAGS, Value, summed
@@ -22,7 +22,7 @@ _Rows = list[dict[str, Value]]
 
 _FRESH_MAIL: Final = insert(MAIL)
 _ADD: Final = _FRESH_MAIL.on_conflict_do_update(
-    index_elements=["tag", "msg_id"],
+    index_elements=["tag", "digest"],
     set_={name: _FRESH_MAIL.excluded[name] for name in ("position", "day", "expiry_s", "size", "crc", "frame")},
 )
 _EXPIRED: Final = (
@@ -49,7 +49,7 @@ _EVICTED: Final = delete(MAIL).where(
     MAIL.c.tag == bindparam("of_tag", type_=MAIL.c.tag.type),
     MAIL.c.position.between(bindparam("first", type_=Integer), bindparam("last", type_=Integer)),
 )
-_NAMES: Final = select(MAIL.c.tag, MAIL.c.position, MAIL.c.msg_id, MAIL.c.size, MAIL.c.expiry_s)
+_NAMES: Final = select(MAIL.c.tag, MAIL.c.position, MAIL.c.digest, MAIL.c.size, MAIL.c.expiry_s)
 _PAGE: Final = (
     full(MAIL)
     .where(
@@ -62,14 +62,14 @@ _PAGE: Final = (
 
 
 def add_mail(connection: Connection, adds: list[MailAdd]) -> None:
-    """Keep envelopes; one that is there under the same id makes way: it has expired, and is about to be dropped."""
+    """Keep envelopes; the same one that is there makes way: it has expired, and is about to be dropped."""
     rows: _Rows = [
         summed(
             MAIL,
             tag=a.tag,
             position=a.position,
             day=a.day,
-            msg_id=a.msg_id,
+            digest=a.digest,
             expiry_s=a.expiry_s,
             size=len(a.frame),
             frame=a.frame,
@@ -113,7 +113,7 @@ def stored_mail(connection: Connection) -> tuple[StoredMail, ...]:
         return ()
     names = connection.execute(_NAMES.order_by(MAIL.c.tag, MAIL.c.position))
     kept = {
-        tag: tuple((r.position, MsgId(r.msg_id), r.size, r.expiry_s) for r in same)
+        tag: tuple((r.position, r.digest, r.size, r.expiry_s) for r in same)
         for tag, same in itertools.groupby(names, lambda r: r.tag)
     }
     by_place = full(MAIL_NOTICES).order_by(MAIL_NOTICES.c.tag, MAIL_NOTICES.c.first)

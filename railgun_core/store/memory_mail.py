@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from railgun_core.base.ids import MsgId, Tag
+from railgun_core.base.ids import Tag
 from railgun_core.changes import MailAdd, MailDrop, MailEvict, StoredMail
 
 
 @dataclass(slots=True)
 class _Tag:
-    """`last` is the last position given. `ids` gives the position of what is kept, `rows` its place among all mail."""
+    """`last` is the last position given. `digests` gives positions by digest, `rows` the place of each among all mail."""
 
     day: int
     last: int = 0
     kept: dict[int, MailAdd] = field(default_factory=dict)
-    ids: dict[MsgId, int] = field(default_factory=dict)
+    digests: dict[bytes, int] = field(default_factory=dict)
     rows: dict[int, int] = field(default_factory=dict)
     notices: dict[int, bytes] = field(default_factory=dict)
 
     def copy(self) -> _Tag:
-        return _Tag(self.day, self.last, dict(self.kept), dict(self.ids), dict(self.rows), dict(self.notices))
+        return _Tag(self.day, self.last, dict(self.kept), dict(self.digests), dict(self.rows), dict(self.notices))
 
     def drop(self, positions: list[int]) -> None:
         for position in positions:
-            del self.ids[self.kept.pop(position).msg_id], self.rows[position]
+            del self.digests[self.kept.pop(position).digest], self.rows[position]
 
 
 @dataclass(slots=True)
@@ -62,12 +62,12 @@ class MemoryMail:
         held = self.tags.setdefault(add.tag, _Tag(add.day))
         held.last = max(held.last, add.position)
         row = self.rows + 1
-        if add.msg_id in held.ids:
-            row = held.rows[held.ids[add.msg_id]]
-            held.drop([held.ids[add.msg_id]])
+        if add.digest in held.digests:
+            row = held.rows[held.digests[add.digest]]
+            held.drop([held.digests[add.digest]])
         self.rows = max(self.rows, row)
         held.kept[add.position], held.rows[add.position] = add, row
-        held.ids[add.msg_id] = add.position
+        held.digests[add.digest] = add.position
 
     def _drop(self, drop: MailDrop) -> None:
         expired = [
@@ -94,6 +94,6 @@ class MemoryMail:
 
 def _stored(tag: Tag, held: _Tag) -> StoredMail:
     kept = [held.kept[position] for position in sorted(held.kept)]
-    names = tuple((add.position, add.msg_id, len(add.frame), add.expiry_s) for add in kept)
+    names = tuple((add.position, add.digest, len(add.frame), add.expiry_s) for add in kept)
     notices = tuple(held.notices[first] for first in sorted(held.notices))
     return StoredMail(tag, held.day, held.last + 1, names, notices)

@@ -13,7 +13,7 @@ from typing import Final
 
 from sqlalchemy import Column, Float, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint
 
-REVISION: Final = "0003"  # the newest step in migrations/
+REVISION: Final = "0004"  # the newest step in migrations/
 FORMAT: Final = int(REVISION)  # what PRAGMA user_version says: must agree with the revision
 APPLICATION_ID: Final = 0x52475231  # "RGR1"
 
@@ -218,15 +218,15 @@ MAIL: Final = Table(  # what this peer keeps for others as a mailbox
     _blob("tag"),
     _int("position"),
     _int("day"),
-    _blob("msg_id"),
+    _blob("digest"),
     _int("expiry_s"),
     _int("size"),
     _int("crc"),
     _blob("frame"),
-    UniqueConstraint("tag", "msg_id", name="mail_once"),
+    UniqueConstraint("tag", "digest", name="mail_once"),
 )
 # All small columns: what a start reads are the names, and with this index it reads no page with an envelope on it.
-Index("mail_in_order", MAIL.c.tag, MAIL.c.position, MAIL.c.day, MAIL.c.msg_id, MAIL.c.expiry_s, MAIL.c.size)
+Index("mail_in_order", MAIL.c.tag, MAIL.c.position, MAIL.c.day, MAIL.c.digest, MAIL.c.expiry_s, MAIL.c.size)
 Index("mail_by_expiry", MAIL.c.expiry_s)
 
 MAIL_TAGS: Final = (
@@ -275,6 +275,7 @@ SUMMED_BEFORE: Final[dict[str, dict[str, tuple[str, ...]]]] = {  # an old databa
         if table not in _TABLES_SINCE_0002
     },
     "0002": {table: names for table, names in SUMMED.items() if table not in _TABLES_SINCE_0003},
+    "0003": SUMMED | {"mail": tuple("msg_id" if name == "digest" else name for name in SUMMED["mail"])},
 }
 
 Value = bytes | str | float | int

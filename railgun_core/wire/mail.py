@@ -14,6 +14,7 @@ collect, a member signs the link it asks on. Mail comes back as envelope frames,
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 
 from railgun_core.base.errors import MalformedFrame
@@ -36,6 +37,11 @@ class Deposit:
     msg_id: MsgId
     signature: bytes = field(repr=False)
     envelope: bytes = field(repr=False)
+
+    @property
+    def digest(self) -> bytes:
+        """What stands for name and bytes together, 16 bytes: a member can give other bytes the name of another's."""
+        return hashlib.blake2b(self.msg_id + self.envelope, digest_size=16).digest()
 
     @property
     def body(self) -> bytes:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from railgun_core.base.ids import MsgId, RoomId, Tag
+from railgun_core.base.ids import RoomId, Tag
 from railgun_core.changes import MailAdd, MailEvict, SettingPut
 from railgun_core.store.sqlite import SqliteStore
 from tests.attacks.test_b29_corruption_and_power_loss import ROOM, fill
@@ -51,7 +51,7 @@ async def full(path: Path) -> None:
     await fill(path)
     store = await SqliteStore.open(path)
     rng = random.Random(7)
-    mail = [MailAdd(Tag(b"m" * 32), 9, n, MsgId(rng.randbytes(16)), 99, rng.randbytes(4_137)) for n in range(12)]
+    mail = [MailAdd(Tag(b"m" * 32), 9, n, rng.randbytes(16), 99, rng.randbytes(4_137)) for n in range(12)]
     await store.commit([*mail, MailEvict(Tag(b"m" * 32), 9, 0, 1, rng.randbytes(200))])
     await store.close()
 

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import Connection
 
 from railgun_core.base.errors import EnvironmentFailure
-from railgun_core.base.ids import MemberId, MsgId, RoomId, Tag
+from railgun_core.base.ids import MemberId, RoomId, Tag
 from railgun_core.changes import (
     Change,
     CommitteePut,
@@ -80,10 +80,10 @@ KINDS: dict[str, Make] = {
     "secrets": lambda n, rng: [SecretPut(ROOM, f"s{n}", rng.randbytes(20_000))],
     "exposure": lambda n, rng: [ExposurePut(n, "guard", f"what-{k}", 5) for k in range(300)],
     "mail": lambda n, rng: [
-        MailAdd(tag(1), 20_000, 9 * n + k, MsgId(rng.randbytes(16)), 1, rng.randbytes(4_137)) for k in range(9)
+        MailAdd(tag(1), 20_000, 9 * n + k, rng.randbytes(16), 1, rng.randbytes(4_137)) for k in range(9)
     ],
     "evicted mail": lambda n, rng: [
-        MailAdd(tag(1), 20_000, n, MsgId(rng.randbytes(16)), 1, rng.randbytes(65_577)),
+        MailAdd(tag(1), 20_000, n, rng.randbytes(16), 1, rng.randbytes(65_577)),
         MailEvict(tag(2 + n), 20_000, 0, 0, rng.randbytes(5_000)),
     ],
 }

@@ -113,7 +113,8 @@ async def test_a_receipt_means_that_the_envelope_is_on_the_disk(
         await asyncio.sleep(0)  # some are on their way to the disk together, others alone
     await keeper.until(lambda: bool(keeper.refused))
     assert set(keeper.refused) == {"disk-full"}
-    on_disk = {msg_id for stored in (await store.load()).mail for _, msg_id, _, _ in stored.kept}
+    names = {item.digest: item.msg_id for item in items}
+    on_disk = {names[digest] for stored in (await store.load()).mail for _, digest, _, _ in stored.kept}
     assert set(keeper.received) <= on_disk
     assert len(on_disk) < len(items)
 
@@ -132,7 +133,7 @@ async def found_again(path: Path, items: list[Deposit]) -> None:
     store = await SqliteStore.open(path)
     assert store.repaired is None
     (stored,) = (await store.load()).mail
-    assert sorted(msg_id for _, msg_id, _, _ in stored.kept) == sorted(item.msg_id for item in items)
+    assert sorted(digest for _, digest, _, _ in stored.kept) == sorted(item.digest for item in items)
     positions = [position for position, _, _, _ in stored.kept]
     assert positions == sorted(set(positions))
     assert stored.next_position > positions[-1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from railgun_core.base.ids import MemberId, MsgId, RoomId, Tag
+from railgun_core.base.ids import MemberId, RoomId, Tag
 from railgun_core.changes import Item, MailAdd, Membership, RoomPut
 
 DEVICE = RoomId(b"")
@@ -28,4 +28,4 @@ def mail(
 ) -> MailAdd:
     """An envelope frame for a mailbox; its id follows from `number`, else from the position."""
     named = number or position
-    return MailAdd(tag, day, position, MsgId(named.to_bytes(16, "big")), expiry_s, b"%d " % named + bytes(size - 2))
+    return MailAdd(tag, day, position, named.to_bytes(16, "big"), expiry_s, b"%d " % named + bytes(size - 2))

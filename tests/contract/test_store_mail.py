@@ -15,7 +15,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from railgun_core.base.ids import MsgId, Tag
+from railgun_core.base.ids import Tag
 from railgun_core.changes import Change, MailAdd, MailDrop, MailEvict, SettingPut, StoredMail
 from railgun_core.store.memory import MemoryStore
 from railgun_core.store.port import Store
@@ -26,8 +26,8 @@ T = TypeVar("T")
 THIRD_TAG = Tag(b"a" * 32)
 
 
-def names(*adds: MailAdd) -> tuple[tuple[int, MsgId, int, int], ...]:
-    return tuple((add.position, add.msg_id, len(add.frame), add.expiry_s) for add in adds)
+def names(*adds: MailAdd) -> tuple[tuple[int, bytes, int, int], ...]:
+    return tuple((add.position, add.digest, len(add.frame), add.expiry_s) for add in adds)
 
 
 def frames(*adds: MailAdd) -> tuple[tuple[int, bytes], ...]:
@@ -60,7 +60,7 @@ async def test_pages_begin_where_asked_and_end_at_the_limit(store: Store) -> Non
     assert await store.mail(TAG, 1, 0) == ()
 
 
-async def test_mail_of_the_same_id_takes_the_place_of_what_is_there(store: Store) -> None:
+async def test_mail_of_the_same_digest_takes_the_place_of_what_is_there(store: Store) -> None:
     await store.commit([mail(1), mail(2)])
     again = mail(3, number=1, size=99, expiry_s=200)
     await store.commit([again, mail(4)])

@@ -19,11 +19,11 @@ from alembic.script.revision import RevisionMap
 from sqlalchemy import Connection
 
 from railgun_core.store.fresh import seal
-from railgun_core.store.migrations import v0001_first, v0002_private, v0003_mail
+from railgun_core.store.migrations import v0001_first, v0002_private, v0003_mail, v0004_variants
 from railgun_core.store.schema import METADATA
 from railgun_core.store.vault import Vault
 
-STEPS: Final[tuple[ModuleType, ...]] = (v0001_first, v0002_private, v0003_mail)
+STEPS: Final[tuple[ModuleType, ...]] = (v0001_first, v0002_private, v0003_mail, v0004_variants)
 
 
 def known_revisions(steps: tuple[ModuleType, ...] = STEPS) -> tuple[str, ...]:

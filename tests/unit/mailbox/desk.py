@@ -185,7 +185,7 @@ class Desk:
     def kept(self, key: Identity | None = None) -> list[int]:
         """The numbers of the envelopes on the disk under a tag."""
         held = self.disk.tags.get(Tag((key or room(0)).public_key))
-        return [int.from_bytes(add.msg_id, "big") for add in held.kept.values()] if held else []
+        return [int.from_bytes(add.frame[33:41], "big") for add in held.kept.values()] if held else []
 
 
 @dataclass

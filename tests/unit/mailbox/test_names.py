@@ -5,7 +5,6 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from railgun_core.base.ids import MsgId
 from railgun_core.mailbox.names import Kept, Names
 
 SIZES = st.sampled_from([289, 4_129, 65_569])
@@ -17,7 +16,7 @@ STEPS = st.one_of(
 
 
 def kept(position: int, expiry_s: int = 9, size: int = 289) -> Kept:
-    return Kept(position, MsgId(position.to_bytes(16, "big")), size, expiry_s)
+    return Kept(position, position.to_bytes(16, "big"), size, expiry_s)
 
 
 @given(st.lists(STEPS, max_size=30), st.integers(0, 41), st.integers(0, 9))
@@ -40,5 +39,5 @@ def test_names_are_a_sorted_list(steps: list[tuple[str, int, int, int]], positio
     in_order = [plain[at] for at in sorted(plain)]
     assert (list(names), len(names), bool(names)) == (in_order, len(in_order), bool(in_order))
     assert names.since(position, most) == [one for one in in_order if one.position >= position][:most]
-    assert all((kept(at).msg_id in names) == (at in plain) for at in range(1, 41))
+    assert all((kept(at).digest in names) == (at in plain) for at in range(1, 41))
     assert list(Names(in_order)) == in_order

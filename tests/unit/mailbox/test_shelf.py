@@ -41,7 +41,7 @@ def test_an_envelope_costs_at_least_a_page_and_a_tag_at_least_an_envelope() -> N
     assert [on_disk(size) for size in (289, 4_129, 65_569)] == [4_096, 8_192, 73_728]
     shelf = Shelf()
     assert shelf.cost_of(None, 289) == 4_096
-    held, pending = shelf.promise(TAG, 5, msg_id=id_of(1), size=289, expiry_s=9)
+    held, pending = shelf.promise(TAG, 5, digest=id_of(1), size=289, expiry_s=9)
     assert (shelf.used_bytes, shelf.unsaved_bytes, shelf.envelopes) == (4_096, 289, 0)
     shelf.keep(held, pending)
     assert (shelf.used_bytes, shelf.unsaved_bytes, shelf.envelopes) == (4_096, 0, 1)
@@ -64,7 +64,7 @@ def test_what_was_stored_is_taken_back_with_its_newest_notice() -> None:
 
 def test_a_tag_with_something_on_its_way_is_not_forgotten() -> None:
     shelf = Shelf()
-    held, pending = shelf.promise(TAG, 5, msg_id=id_of(1), size=289, expiry_s=9)
+    held, pending = shelf.promise(TAG, 5, digest=id_of(1), size=289, expiry_s=9)
     late_s = 40.0 * DAY_S
     assert before_day(late_s) > 5
     assert shelf.expire(late_s) == 0
@@ -147,7 +147,7 @@ class MailboxMachine(RuleBasedStateMachine):
             assert mail is not None or not got
             for number in got:
                 assert mail is not None
-                at = mail.ids[id_of(number)]
+                (at,) = [at for at, add in mail.kept.items() if add.frame[17:33] == id_of(number)]
                 assert self.told.setdefault((mail.kept[at].tag, at), number) == number, "a position was given twice"
                 assert position <= at < said.position
             position, more = said.position, said.more
@@ -166,7 +166,7 @@ class MailboxMachine(RuleBasedStateMachine):
                 continue
             (tag,) = [Tag(key.public_key) for key in ROOMS if key.public_key[:8] == receipt.handle]
             mail = self.desk.disk.tags[tag]
-            at = mail.ids[receipt.msg_id]
+            (at,) = [at for at, add in mail.kept.items() if add.frame[17:33] == receipt.msg_id]
             self.receipted[tag, receipt.msg_id] = (at, mail.kept[at].expiry_s)
 
     @invariant()
@@ -179,7 +179,7 @@ class MailboxMachine(RuleBasedStateMachine):
             sizes = [k.size for k in (*held.kept, *(pending.kept for pending in held.pending.values()))]
             assert held.charged_bytes == sum(map(charge, sizes)) <= LIMITS.tag_bytes
             assert held.disk_bytes == sum(map(on_disk, sizes))
-            assert all(kept.msg_id in held.kept for kept in held.kept)
+            assert all(kept.digest in held.kept for kept in held.kept)
             positions = [kept.position for kept in held.kept]
             assert positions == sorted(set(positions))
             assert all(position < held.next_durable <= held.next_position for position in positions)

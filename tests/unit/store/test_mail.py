@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from sqlalchemy.dialects import sqlite as dialect
 
 from railgun_core.base.errors import EnvironmentFailure
-from railgun_core.base.ids import MsgId, Tag
+from railgun_core.base.ids import Tag
 from railgun_core.changes import MailAdd, MailDrop, MailEvict, SettingPut
 from railgun_core.store import mail as statements
 from railgun_core.store.apply import rows_of
@@ -20,7 +20,7 @@ TAG = Tag(b"t" * 32)
 
 
 def envelope(position: int, *, size: int = 4_129) -> MailAdd:
-    return MailAdd(TAG, 5, position, MsgId(position.to_bytes(16, "big")), 100, (b"envelope %d " % position).ljust(size))
+    return MailAdd(TAG, 5, position, position.to_bytes(16, "big"), 100, (b"envelope %d " % position).ljust(size))
 
 
 async def filled(path: Path) -> SqliteStore:

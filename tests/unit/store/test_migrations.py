@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import msgspec
 import pytest
 
 from railgun_core.base.errors import EnvironmentFailure
-from railgun_core.base.ids import MemberId, MsgId, RoomId, Tag
+from railgun_core.base.ids import MemberId, MsgId, RoomId, Tag, handle_of
 from railgun_core.changes import (
     CommitteePut,
     Delivery,
@@ -32,10 +33,11 @@ from railgun_core.changes import (
 from railgun_core.store import migrations
 from railgun_core.store.checks import probe
 from railgun_core.store.connections import connect, writer_engine
-from railgun_core.store.migrations import v0001_first, v0002_private
+from railgun_core.store.migrations import v0001_first, v0002_private, v0003_mail
 from railgun_core.store.schema import APPLICATION_ID, SUMMED_BEFORE, Value, row_crc
 from railgun_core.store.sqlite import SqliteStore
 from railgun_core.store.vault import KEY_MARK, Vault, vault_beside
+from railgun_core.wire.frames import envelope_frame
 
 ROOM, ME, ANN = RoomId(b"room-one" * 2), MemberId(b"me------"), MemberId(b"ann-----")
 TAG = Tag(b"t" * 32)
@@ -126,13 +128,71 @@ async def test_a_database_of_the_second_version_keeps_all_it_holds_and_can_keep_
     assert await store.exposure(day=5) == (ExposurePut(5, "mailbox", "links", 3),)
     assert [m.body for m in await store.messages(ROOM, after=0, limit=9)] == [b"mine", b"hello"]
     assert (state.mail, state.restored_backup) == ((), False)
-    add = MailAdd(TAG, 5, 1, MsgId(b"i" * 16), 99, b"frame")
+    add = MailAdd(TAG, 5, 1, b"i" * 16, 99, b"frame")
     await store.commit([add])
     await store.close()
-    assert (probe(path).revision, probe(tmp_path / "railgun.db.before-0003").revision) == ("0003", "0002")
+    assert (probe(path).revision, probe(tmp_path / "railgun.db.before-0004").revision) == ("0004", "0002")
     store = await SqliteStore.open(path)
     assert store.repaired is None
-    assert (await store.load()).mail == (StoredMail(TAG, 5, 2, ((1, add.msg_id, 5, 99),)),)
+    assert (await store.load()).mail == (StoredMail(TAG, 5, 2, ((1, add.digest, 5, 99),)),)
+    await store.close()
+
+
+# What the third version added: mail, kept by its name alone.
+FRAMES = [
+    envelope_frame(handle_of(TAG), expiry_s=99, msg_id=MsgId(bytes((n,)) * 16), envelope=bytes((n,)) * size)
+    for n, size in enumerate((256, 4_096, 65_536), 1)
+]
+ROWS_0003: dict[str, list[tuple[Value, ...]]] = {
+    "mail": [(TAG, n + 4, 5, frame[17:33], 99, len(frame), frame) for n, frame in enumerate(FRAMES)],
+    "mail_tags": [(TAG, 5, 9)],
+    "mail_notices": [(TAG, 1, 5, 3, b"notice")],
+}
+
+
+def third_database(path: Path) -> None:
+    """As the third version left it, with its key beside it."""
+    path.touch()
+    vault = vault_beside(path, may_create=True)
+    engine = writer_engine(path)
+    with engine.connect() as connection, connection.begin():
+        connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
+        migrations.upgrade(connection, vault, steps=(v0001_first, v0002_private, v0003_mail))
+    engine.dispose()
+    link = connect(path)
+    for table, values in ROWS_0003.items():
+        names = SUMMED_BEFORE["0003"][table]
+        wanted = f"INSERT INTO {table} ({', '.join(names)}, crc) VALUES ({', '.join('?' * len(names))}, ?)"
+        link.executemany(wanted, [(*row, row_crc(*row)) for row in values])
+    link.close()
+
+
+async def test_mail_of_the_third_version_stays_in_its_place_and_is_known_by_name_and_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "railgun.db"
+    third_database(path)
+    digests = [hashlib.blake2b(frame[17:], digest_size=16).digest() for frame in FRAMES]
+    kept = tuple((n + 4, digests[n], len(frame), 99) for n, frame in enumerate(FRAMES))
+    for _ in range(2):
+        store = await SqliteStore.open(path)
+        assert store.repaired is None
+        assert (await store.load()).mail == (StoredMail(TAG, 5, 10, kept, (b"notice",)),)
+        assert await store.mail(TAG, 1, 9) == tuple((n + 4, frame) for n, frame in enumerate(FRAMES))
+        await store.close()
+    assert (probe(path).revision, probe(tmp_path / "railgun.db.before-0004").revision) == ("0004", "0003")
+    store = await SqliteStore.open(path)
+    variant = FRAMES[0][:33] + bytes(256)
+    await store.commit([MailAdd(TAG, 5, 10, hashlib.blake2b(variant[17:], digest_size=16).digest(), 99, variant)])
+    assert [position for position, _ in await store.mail(TAG, 1, 9)] == [4, 5, 6, 10]
+    await store.close()
+
+
+async def test_damage_in_mail_of_the_third_version_is_found_before_it_is_upgraded(tmp_path: Path) -> None:
+    path = tmp_path / "railgun.db"
+    third_database(path)
+    path.write_bytes(path.read_bytes().replace(b"\x01" * 200, b"\x01" * 199 + b"!"))
+    store = await SqliteStore.open(path)
+    assert store.repaired is not None
+    assert probe(tmp_path / "railgun.db.damaged-1").revision == "0003"
     await store.close()
 
 
@@ -191,10 +251,10 @@ async def test_an_upgraded_database_is_sound_at_the_next_start_and_holds_no_open
         assert store.repaired is None
         assert not (await store.load()).restored_backup
         await store.close()
-    assert probe(path).revision == "0003"
+    assert probe(path).revision == "0004"
     assert ROOT not in path.read_bytes()
     assert SEED not in path.read_bytes()
-    copy = tmp_path / "railgun.db.before-0003"
+    copy = tmp_path / "railgun.db.before-0004"
     assert probe(copy).revision == "0001"
     assert ROOT in copy.read_bytes()
 
@@ -204,7 +264,7 @@ async def test_a_database_of_the_first_version_put_back_later_is_noticed(tmp_pat
     old_database(path)
     await (await SqliteStore.open(path)).close()
     path.unlink()
-    (tmp_path / "railgun.db.before-0003").rename(path)
+    (tmp_path / "railgun.db.before-0004").rename(path)
     store = await SqliteStore.open(path)
     assert (await store.load()).restored_backup
     await store.close()

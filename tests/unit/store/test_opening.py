@@ -76,7 +76,7 @@ def test_the_tables_of_the_statements_are_the_tables_of_the_steps(tmp_path: Path
     engine.dispose()
     assert migrations.known_revisions()[-1] == schema.REVISION
     found = probe(path)
-    assert (found.application_id, found.format, found.revision) == (schema.APPLICATION_ID, schema.FORMAT, "0003")
+    assert (found.application_id, found.format, found.revision) == (schema.APPLICATION_ID, schema.FORMAT, "0004")
 
 
 async def test_a_fresh_database_equals_a_migrated_one(tmp_path: Path) -> None:
@@ -108,9 +108,9 @@ def test_a_fresh_database_does_without_alembic(tmp_path: Path) -> None:
 
 
 def newer_step() -> ModuleType:
-    step = ModuleType("v0004_later")
-    step.revision = "0004"  # type: ignore[attr-defined]
-    step.down_revision = "0003"  # type: ignore[attr-defined]
+    step = ModuleType("v0005_later")
+    step.revision = "0005"  # type: ignore[attr-defined]
+    step.down_revision = "0004"  # type: ignore[attr-defined]
 
     def upgrade() -> None:
         with op.batch_alter_table("settings") as batch:
@@ -157,16 +157,16 @@ async def test_an_older_database_is_copied_and_upgraded(tmp_path: Path, monkeypa
     await filled(path)
     with monkeypatch.context() as later:
         later.setattr(migrations, "STEPS", (*migrations.STEPS, newer_step()))
-        later.setattr(opening, "REVISION", "0004")
-        later.setattr(opening, "_KNOWN_SO_FAR", ("0001", "0002", "0003", "0004"))
+        later.setattr(opening, "REVISION", "0005")
+        later.setattr(opening, "_KNOWN_SO_FAR", ("0001", "0002", "0003", "0004", "0005"))
         later.setattr(migrations.upgrade, "__kwdefaults__", {"steps": migrations.STEPS})
         store = await SqliteStore.open(path)
         assert await store.settings() == {"colour": "red"}
         await store.close()
-        assert probe(path).revision == "0004"
+        assert probe(path).revision == "0005"
         assert await colour(path) == "red"
-    copy = tmp_path / "railgun.db.before-0004"
-    assert probe(copy).revision == "0003"
+    copy = tmp_path / "railgun.db.before-0005"
+    assert probe(copy).revision == "0004"
     assert await colour(copy) == "red"
 
 
@@ -182,8 +182,8 @@ async def test_an_upgrade_that_fails_changes_nothing(tmp_path: Path, monkeypatch
 
     step.upgrade = stumble  # type: ignore[attr-defined]
     with monkeypatch.context() as later:
-        later.setattr(opening, "REVISION", "0004")
-        later.setattr(opening, "_KNOWN_SO_FAR", ("0001", "0002", "0003", "0004"))
+        later.setattr(opening, "REVISION", "0005")
+        later.setattr(opening, "_KNOWN_SO_FAR", ("0001", "0002", "0003", "0004", "0005"))
         later.setattr(migrations.upgrade, "__kwdefaults__", {"steps": (*migrations.STEPS, step)})
         with pytest.raises(EnvironmentFailure) as caught:
             await SqliteStore.open(path)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from railgun_core.base.ids import MemberId, MsgId, RoomId, Tag
+from railgun_core.base.ids import MemberId, RoomId, Tag
 from railgun_core.changes import (
     Item,
     ItemsAdd,
@@ -42,9 +42,7 @@ async def filled(path: Path) -> None:
             [ItemsAdd(room, ME, tuple(Item(n, 0, 1, rng.randbytes(900), 1.0) for n in range(1, 90)), True)]
         )
         await store.commit([SecretPut(room, "account", rng.randbytes(700))])
-    await store.commit(
-        [MailAdd(Tag(b"m" * 32), 9, n, MsgId(rng.randbytes(16)), 99, rng.randbytes(4_137)) for n in (0, 1)]
-    )
+    await store.commit([MailAdd(Tag(b"m" * 32), 9, n, rng.randbytes(16), 99, rng.randbytes(4_137)) for n in (0, 1)])
     await store.commit(
         [ReplayAdd(Tag(b"t" * 32), 9, rng.randbytes(1_600)), PeerPut(b"p" * 32, rng.randbytes(200), 3.0)]
     )
