@@ -1,7 +1,9 @@
 """Keeping mail for others, switched while the engine runs: on, off, how much room, and what becomes of what is there.
 
 Who stops keeping mail goes on announcing the role until the last of what it promised has expired: members find a
-mailbox by its record alone. It takes nothing new meanwhile; senders go to the next one. Source: protocol.md 6.5.
+mailbox by its record alone. It takes nothing new meanwhile; senders go to the next one. Only where a single other
+mailbox is left the role goes at once: senders would wait for a second yes, and the other one has the same mail.
+Source: protocol.md 6.5.
 """
 
 from __future__ import annotations
@@ -11,12 +13,14 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from railgun_core.base.errors import UsageError
+from railgun_core.base.ids import Group
 from railgun_core.config import OPTIONS, Config
 from railgun_core.engine.board import Board
 from railgun_core.engine.clock import Clock
 from railgun_core.engine.network import node_config
 from railgun_core.events import Effect
 from railgun_core.node import Node
+from railgun_core.wire.records import PeerBody, PeerRole
 
 ROLE = "mailbox"
 MB = 1_000_000
@@ -59,8 +63,18 @@ class Keeping:
     def offers(self) -> tuple[str, ...]:
         """The roles to announce: those that are set, and this one while something is still to be handed out."""
         config = self._engine.config
-        ends = self._engine.node.mailbox.is_emptying and not config.quiet
-        return (*config.roles, ROLE) if ends and not self.is_on else config.roles
+        ends = self._engine.node.mailbox.is_emptying and not self.is_on and not config.quiet
+        return (*config.roles, ROLE) if ends and not self._leaves_one() else config.roles
+
+    def _leaves_one(self) -> bool:
+        """Whether the other mailboxes that are known stand in one address group."""
+        view, own, groups = self._engine.node.view, self._engine.node.identity.peer_id, set[Group | None]()
+        for record in view.records:
+            if record.peer_id != own and isinstance(record.body, PeerBody) and PeerRole.MAILBOX in record.body.roles:
+                groups.add(view.group(record.peer_id))
+                if len(groups) > 1:
+                    return False
+        return len(groups) == 1
 
     async def change(self, on: bool | None = None, *, limit_bytes: int | None = None, kept: str = "") -> None:
         """Change it now and for later starts; None: as it is.

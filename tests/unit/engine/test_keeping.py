@@ -14,10 +14,12 @@ from railgun_core.base.keys import Identity
 from railgun_core.changes import MailEvict, StoredMail, StoredState
 from railgun_core.config import Config, load_config, save_options
 from railgun_core.engine.board import Board
-from railgun_core.engine.keeping import Keeping
+from railgun_core.engine.keeping import ROLE, Keeping
 from railgun_core.engine.network import node_config
+from railgun_core.engine.presence import own_record
 from railgun_core.events import Effect, Save, Saved
 from railgun_core.node import Node
+from railgun_core.wire.records import Address, AddressKind, PeerRole
 from tests.unit.engine.machine import Machine
 
 MB = 1_000_000
@@ -105,6 +107,25 @@ async def test_what_is_kept_until_it_expires_stays_announced_until_then_and_link
     await keeping.change(False, kept="drop")  # the person cannot wait
     engine.save()
     assert (keeping.offers(), engine.node.serves, engine.evicted) == ((), False, 1)
+
+
+async def test_with_one_other_mailbox_the_role_goes_at_once_so_that_senders_wait_for_no_second_yes(
+    tmp_path: Path,
+) -> None:
+    engine, keeping = begun(tmp_path, kept=3, roles=("relay", "mailbox"))
+    await keeping.change(False, kept="keep")
+    now = engine.clock.instant()
+    announced = [ROLE in keeping.offers()]
+    for number in (1, 2):
+        host = f"127.{number}.0.1"
+        places = (Address(AddressKind.TLS, host, 4_000), Address(AddressKind.DHT, host, 4_000))
+        other = Identity(bytes([number]) * 32)
+        engine.node.view.merge(
+            [own_record(other, places, PeerRole.MAILBOX, since_s=now.unix_s, unix_s=now.unix_s, epoch_s=600)],
+            now.unix_s,
+        )
+        announced.append(ROLE in keeping.offers())
+    assert announced == [True, False, True]
 
 
 async def test_dropped_mail_leaves_the_disk_and_the_role_goes(tmp_path: Path) -> None:
