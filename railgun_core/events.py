@@ -224,9 +224,10 @@ class Announce:
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """Find the relays near these ring targets; RelaysFound follows."""
+    """Find the relays near these ring targets, and the mailboxes near those; RelaysFound follows."""
 
     targets: tuple[bytes, ...]
+    mailboxes: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

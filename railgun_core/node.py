@@ -348,8 +348,9 @@ class Node:
     def _look_up(self, now: Instant, out: list[Effect]) -> None:
         """Refresh the view around every tag in use, and come back when it is time."""
         own = self.identity.peer_id if self.serves else None
-        targets = self._lookups.targets([*self.rooms.targets(now), *self.relay.targets()], own)
-        out.append(Lookup(targets))
+        targets = self._lookups.targets([*self.rooms.targets(), *self.relay.targets()], own)
+        keeps_mail = self.config.mailbox is not None
+        out.append(Lookup(targets, self._lookups.mailboxes(self.rooms.mail.targets(now), keeps_mail=keeps_mail)))
         self._timers.set("lookup", now.mono_s + self._lookups.next_in_s())
 
     # ------------------------------------------------------------ between features

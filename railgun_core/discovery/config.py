@@ -17,7 +17,8 @@ class DhtConfig:
     alpha: int = 2  # questions in flight per path; measured: 4 costs a third more questions and saves 20 ms
     paths: int = 4
     announcement_paths: int = 8
-    groups_per_target: int = 16
+    groups_per_target: int = 16  # the window of a seat
+    groups_spare: int = 9  # seats and standbys before it, at most: each may take a group out of the window
 
     records_per_key: int = 8
     records_per_group: int = 64
@@ -34,6 +35,7 @@ class DhtConfig:
     lookup_deadline_s: float = 4.0  # guess: ten times the slowest first timeout
     young_cache_s: float = 2.0  # how long a view of the groups holds while the network changes
     settled_cache_s: float = 30.0
+    mailboxes_cache_s: float = 300.0  # the lists of mailboxes: who serves is drawn for a day
     keepalive_s: float = 60.0  # a contact silent for this long is pinged
     refresh_s: float = 900.0  # a lookup of a random id this often
 

@@ -147,19 +147,25 @@ class Crawler:
             total = min(total, got[1].total)
 
     async def groups(self, target: bytes, report: Report) -> list[ContactInfo]:
-        """Ask the nodes nearest to `target` for the groups they know; returns those nodes."""
+        """Ask the nodes nearest to `target` for the groups they know; returns those nodes.
+
+        All of them are read to the end: what each holds overlaps little with what the others do.
+        """
         machine = self._machine(target, self._config.paths)
-        more: list[tuple[ContactInfo, int]] = []
+        more: dict[bytes, int] = {}
 
         def heard(who: ContactInfo, answer: Answer) -> None:
             if isinstance(answer, Groups):
                 report(who, answer.keys)
-                if answer.total > len(answer.keys) and len(answer.keys) < self._config.groups_per_target:
-                    more.append((who, len(answer.keys)))
+                if answer.total > len(answer.keys):
+                    more[who.id] = len(answer.keys)
 
         await self._drive(machine, lambda token: FindGroups(token, target, 0), UNPROVED_LIST_BYTES, heard)
-        await asyncio.gather(*(self._group_pages(who, target, start, report) for who, start in more[:_HOLDERS_PAGED]))
-        return machine.closest()
+        closest = machine.closest()
+        await asyncio.gather(
+            *(self._group_pages(who, target, more[who.id], report) for who in closest if who.id in more)
+        )
+        return closest
 
     async def _group_pages(self, who: ContactInfo, target: bytes, start: int, report: Report) -> None:
         for _ in range(_GROUP_PAGES):
@@ -169,7 +175,7 @@ class Crawler:
                 return
             report(who, got[1].keys)
             start += len(got[1].keys)
-            if start >= got[1].total or start >= self._config.groups_per_target:
+            if start >= got[1].total:
                 return
 
     def _machine(self, target: bytes, paths: int) -> Lookup:

@@ -35,9 +35,18 @@ from railgun_core.discovery.datagrams import (
     encode_datagram,
 )
 from railgun_core.discovery.entries import EntrySearch
+from railgun_core.discovery.mailbox_view import MailboxView
 from railgun_core.discovery.membership import Membership
 from railgun_core.discovery.ownership import Ownership
-from railgun_core.discovery.placement import announcement_key, keys_of, named_group_keys, own_key
+from railgun_core.discovery.placement import (
+    announcement_key,
+    has_room,
+    keys_of,
+    listing_of,
+    mail_list_keys,
+    named_group_keys,
+    own_key,
+)
 from railgun_core.discovery.questions import Questions
 from railgun_core.discovery.recent_replies import RecentReplies
 from railgun_core.discovery.record_store import RecordStore
@@ -108,6 +117,9 @@ class Dht:
             config=config, crawler=search, verifier=self._verifier, clock=clock, local=self._local_groups
         )
         self._view.on_lookup = self._note_lookup
+        self._mailboxes = MailboxView(
+            config=config, search=self._crawler, verifier=self._verifier, clock=clock, local=self._local_mailboxes
+        )
         self._membership = Membership(
             config,
             table=self.table,
@@ -203,7 +215,7 @@ class Dht:
     async def publish(self, record: Record) -> int:
         """Store a record at each of its keys and, when it is ours, keep it alive. The copies at its worst key.
 
-        A quiet node publishes nothing: 0.
+        Lists of mailboxes do not count, for they may be full. A quiet node publishes nothing: 0.
         """
         if self.config.quiet:
             return 0
@@ -218,6 +230,10 @@ class Dht:
         """The verified live relay records of the 16 groups nearest to each target; costs nothing when asked again."""
         known = len(self._entries) if self.config.quiet else len(self.table)
         return await self._view.near(targets, network=known if self._running else 0)
+
+    async def mailboxes_near(self, places: Sequence[bytes]) -> tuple[Record, ...]:
+        """The verified live records of the mailboxes nearest to each place. A quiet node does not ask for them."""
+        return await self._mailboxes.near(places, network=len(self.table) if self._running else 0)
 
     async def find_peer(self, peer_id: PeerId) -> Record | None:
         """The newest live record of one peer. A quiet node does not ask for it."""
@@ -315,23 +331,33 @@ class Dht:
 
     async def _place(self, record: Record) -> int:
         keys = keys_of(record, by_port=self.config.group_by_port)
+        lists = mail_list_keys(record, by_port=self.config.group_by_port)
         copies: list[int] = []
         nearest: list[ContactInfo] = []
         for key in keys:
             # Fewer than k nodes are the whole network, so they are right for the second key too.
             if self._running and len(self.table) and not 0 < len(nearest) < self.config.k:
                 nearest = await self._crawler.nodes(key)
-            copies.append(await self._place_at(key, record, nearest))
+            stood = await self._place_at(key, record, nearest)
+            if key not in lists:
+                copies.append(stood)
         return min(copies)
 
     async def _place_at(self, key: bytes, record: Record, nearest: list[ContactInfo]) -> int:
         goal, here = int.from_bytes(key, "big"), int.from_bytes(self.dht_id, "big")
         copies = 0
         if len(nearest) < self.config.k or here ^ goal < int.from_bytes(nearest[-1].id, "big") ^ goal:
-            is_group = key != own_key(record)
-            copies += self.store.put(key, record, is_group=is_group, now_s=self._clock().unix_s)
+            copies += self._hold(key, record)
         stored = await asyncio.gather(*(self._store_at(who, key, record) for who in nearest))
         return copies + sum(stored)
+
+    def _hold(self, key: bytes, record: Record) -> bool:
+        """Keep a record of our own, as any other holder would."""
+        by_port, now_s = self.config.group_by_port, self._clock().unix_s
+        listing = listing_of(key, record, by_port=by_port)
+        if listing is None or not has_room(key, record, self.store.get(key, now_s=now_s), by_port=by_port):
+            return False
+        return self.store.put(key, record, listing=listing, now_s=now_s)
 
     async def _store_at(self, who: ContactInfo, key: bytes, record: Record) -> bool:
         # A first question without a token is answered with a CHALLENGE, however long it is; so it stays unpadded.
@@ -356,6 +382,11 @@ class Dht:
             for key in named_group_keys(record, by_port=self.config.group_by_port):
                 held[key] = (*held.get(key, ()), record)
         return held
+
+    def _local_mailboxes(self, key: bytes) -> tuple[Record, ...]:
+        by_port = self.config.group_by_port
+        own = (r for r in self._ownership.records if key in mail_list_keys(r, by_port=by_port))
+        return (*self.store.get(key, now_s=self._clock().unix_s), *own)
 
     def _fresh_contact(self, who: ContactInfo) -> None:
         if not self.config.quiet:  # there is nothing to hand over

@@ -18,6 +18,9 @@ class Directory(Protocol):
     async def relays_near(self, targets: Sequence[bytes]) -> tuple[Record, ...]:
         """The verified live relay records of the groups nearest to each 20-byte ring target."""
 
+    async def mailboxes_near(self, places: Sequence[bytes]) -> tuple[Record, ...]:
+        """The verified live records of all mailboxes of the groups nearest to each 20-byte ring place that have one."""
+
     async def find_peer(self, peer_id: PeerId) -> Record | None:
         """The newest live record of one peer."""
 

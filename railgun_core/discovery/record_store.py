@@ -7,6 +7,7 @@ recent of all; holders never republish, so a record dies with its owner. Theory:
 
 from __future__ import annotations
 
+import enum
 import heapq
 from collections import OrderedDict
 from typing import TypeAlias
@@ -15,6 +16,14 @@ from railgun_core.base.ids import PeerId
 from railgun_core.wire.records import CLOCK_SLACK_S, MAX_LIFETIME_S, Record, RecordKind
 
 Slot: TypeAlias = tuple[bytes, PeerId, RecordKind]
+
+
+class Listing(enum.Enum):
+    """What stands under a key."""
+
+    OWN = enum.auto()  # the records of one peer or one tag
+    GROUP = enum.auto()  # the relays of an address group: what group_keys_near names
+    MAILBOXES = enum.auto()  # one of the lists of mailboxes
 
 
 class RecordStore:
@@ -36,7 +45,7 @@ class RecordStore:
         """Whether exactly these bytes are here already, so that they need no second verification."""
         return any(record.raw == raw for record in self._by_key.get(key, {}).values())
 
-    def put(self, key: bytes, record: Record, *, is_group: bool, now_s: float) -> bool:
+    def put(self, key: bytes, record: Record, *, listing: Listing, now_s: float) -> bool:
         """Keep a verified record. False when it is not live, older than what was known, or the key is full."""
         if not record.is_live(now_s):
             return False
@@ -48,13 +57,13 @@ class RecordStore:
             if record.sequence <= self._floors.get(slot, -1):
                 return False
             self._drop_dead(key, now_s)
-            if len(self._by_key.get(key, ())) >= (self._per_group if is_group else self._per_key):
+            if len(self._by_key.get(key, ())) >= (self._per_key if listing is Listing.OWN else self._per_group):
                 return False
         self._floors.pop(slot, None)
         self._records[slot] = record
         self._records.move_to_end(slot)
         self._by_key.setdefault(key, {})[slot] = record
-        if is_group:
+        if listing is Listing.GROUP:
             self._groups.add(key)
         while len(self._records) > self._total:
             self._remove(next(iter(self._records)))

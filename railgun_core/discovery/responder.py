@@ -38,7 +38,7 @@ from railgun_core.discovery.datagrams import (
     encode_contact,
     fitting,
 )
-from railgun_core.discovery.placement import is_group_key_of, may_store
+from railgun_core.discovery.placement import has_room, listing_of, may_store
 from railgun_core.discovery.record_store import RecordStore
 from railgun_core.discovery.routing import Table
 from railgun_core.discovery.write_tokens import WriteTokens
@@ -113,18 +113,20 @@ class Responder:
 
     def _keep(self, key: bytes, raw: bytes, source: Endpoint, now: Instant) -> bool:
         by_port = self._config.group_by_port
-        is_group = is_group_key_of(key, source, by_port=by_port)
         if self._store.holds(key, raw):
             return True
         try:
             record = decode_record(raw)
         except MalformedFrame:
             return False
-        if not may_store(key, record, source, by_port=by_port):
+        listing = listing_of(key, record, by_port=by_port)
+        if listing is None or not may_store(key, record, source, by_port=by_port):
             return False
         if not solves_puzzle(record.public_key, self._config.puzzle_bits):
             return False
-        if not self._store.put(key, record, is_group=is_group, now_s=now.unix_s):
+        if not has_room(key, record, self._store.get(key, now_s=now.unix_s), by_port=by_port):
+            return False
+        if not self._store.put(key, record, listing=listing, now_s=now.unix_s):
             return False
         self.on_stored(key, record)
         return True

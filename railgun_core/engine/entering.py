@@ -6,6 +6,7 @@ hints of an invite. Looking up is one at a time: the answer to the next one woul
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import itertools
 from collections.abc import Callable, Coroutine
@@ -109,12 +110,15 @@ class Entering:
         if self._config.quiet:
             self._ledger.bootstrap_asked(self._numeric, targets=effect.targets)
         else:
-            self._ledger.looked_up(effect.targets, (contact.id for contact in self._dht.table.contacts()))
+            places = (*effect.targets, *effect.mailboxes)
+            self._ledger.looked_up(places, (contact.id for contact in self._dht.table.contacts()))
         try:
-            records = await self._dht.relays_near(effect.targets)
+            relays, mailboxes = await asyncio.gather(
+                self._dht.relays_near(effect.targets), self._dht.mailboxes_near(effect.mailboxes)
+            )
         finally:
             self._looking = False
-        self._tell(RelaysFound(records))
+        self._tell(RelaysFound((*relays, *mailboxes)))
 
 
 def dht_config(config: Config) -> DhtConfig:

@@ -238,11 +238,10 @@ class Rooms:
                 self._appoint(room, lane, now, out)
         self.mail.view_changed(now)
 
-    def targets(self, now: Instant) -> list[tuple[bytes, int]]:
+    def targets(self) -> list[tuple[bytes, int]]:
         """Tags and epochs whose committees should be looked up in the DHT: never those of guarded rooms."""
         rooms = [room for room in self.rooms.values() if not self._is_guarded(room)]
-        tags = [(lane.keys.tag, lane.epoch) for room in rooms for lane in room.every_lane()]
-        return [*tags, *self.mail.targets(now)]
+        return [(lane.keys.tag, lane.epoch) for room in rooms for lane in room.every_lane()]
 
     def dummy(self, now: Instant) -> tuple[PeerId, bytes] | None:
         """A cover post for one of the high-security rooms: the relay and the body; None while there is none."""

@@ -24,6 +24,7 @@ from railgun_core.discovery.datagrams import (
 )
 from railgun_core.discovery.dht import Dht
 from railgun_core.discovery.placement import keys_of
+from railgun_core.discovery.record_store import Listing
 from railgun_core.wire.records import Address, AddressKind, PeerBody, PeerRole, sign_record
 
 VICTIM = ("127.99.0.1", 9)
@@ -45,7 +46,7 @@ def loaded_node(rng: random.Random) -> tuple[Dht, bytes]:
         body = PeerBody((Address(AddressKind.DHT, "10.1.0.1", 4_000 + i),), PeerRole.RELAY, "test", 1, 1)
         record = sign_record(owner, body, sequence=now_s * 1000, not_before_s=now_s, expires_s=now_s + 600)
         key = keys_of(record, by_port=False)[1]
-        assert node.store.put(key, record, is_group=True, now_s=now_s)
+        assert node.store.put(key, record, listing=Listing.GROUP, now_s=now_s)
     return node, key
 
 

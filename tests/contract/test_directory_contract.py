@@ -79,6 +79,18 @@ async def test_a_published_relay_is_seen_by_everyone_near_any_target(members: li
         assert {record.public_key for record in view} == {other.identity.public_key for other in members[1:]}
 
 
+async def test_mailboxes_are_found_apart_from_relays_by_everyone(members: list[Member]) -> None:
+    keeper, both, relay = members[1:4]
+    await keeper.directory.publish(peer_record(keeper, roles=PeerRole.MAILBOX))
+    await both.directory.publish(peer_record(both, roles=PeerRole.MAILBOX | PeerRole.RELAY))
+    await relay.directory.publish(peer_record(relay))
+    for member in members:
+        mailboxes = await member.directory.mailboxes_near([bytes(20)])
+        assert {record.public_key for record in mailboxes} == {keeper.identity.public_key, both.identity.public_key}
+        relays = await member.directory.relays_near([bytes(20)])
+        assert {record.public_key for record in relays} == {both.identity.public_key, relay.identity.public_key}
+
+
 async def test_a_peer_that_is_no_relay_is_found_by_id_only(members: list[Member]) -> None:
     await members[1].directory.publish(peer_record(members[1], roles=PeerRole(0)))
     found = await members[3].directory.find_peer(members[1].identity.peer_id)

@@ -8,6 +8,7 @@ from railgun_core.base.ids import PeerId, Tag
 from railgun_core.committee.epoch import make_clock
 from railgun_core.committee.lookups import EVERY_S, MAX_TARGETS, Lookups
 from railgun_core.committee.selection import seat_targets
+from railgun_core.committee.view import MAILBOX_SEATS
 
 OWN = PeerId(b"o" * 32)
 
@@ -21,6 +22,26 @@ def test_the_places_of_all_committees_in_use_are_looked_up_once_and_bounded(rng:
     assert lookups(rng).targets([(tag, 7), (tag, 7)], OWN) == seat_targets(tag, 7, 5)
     many = [(Tag(bytes((n,)) * 32), 7) for n in range(40)]
     assert len(lookups(rng).targets(many, OWN)) == MAX_TARGETS
+
+
+def test_of_more_places_than_one_look_up_takes_each_has_its_turn(rng: random.Random) -> None:
+    many = [(Tag(bytes((n,)) * 32), 7) for n in range(20)]
+    turns, seen = lookups(rng), set()
+    for _ in range(5):
+        seen.update(turns.targets(many, OWN))
+        turns.next_in_s()
+    assert seen == {place for tag, epoch in many for place in seat_targets(tag, epoch, 5)}
+
+
+def test_mailboxes_have_places_of_their_own_and_who_keeps_mail_looks_for_all_others(rng: random.Random) -> None:
+    tag = Tag(b"t" * 32)
+    assert lookups(rng).mailboxes([(tag, 7)], keeps_mail=False) == seat_targets(tag, 7, MAILBOX_SEATS)
+    assert lookups(rng).mailboxes([], keeps_mail=False) == ()
+    for places in (
+        lookups(rng).mailboxes([], keeps_mail=True),
+        lookups(rng, roams=True).mailboxes([], keeps_mail=False),
+    ):
+        assert len(places) == 8
 
 
 def test_without_tags_a_relay_looks_around_itself_and_a_client_somewhere_else_each_time(rng: random.Random) -> None:
