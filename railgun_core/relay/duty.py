@@ -20,10 +20,11 @@ from railgun_core.events import Effect, Send
 from railgun_core.relay.sessions import MemberSession, ReplicaSession
 from railgun_core.relay.spool import Spool
 from railgun_core.status import DutyState
-from railgun_core.wire.frames import IDS_PER_FRAME, Ack, Have, Slice
+from railgun_core.wire.frames import ENVELOPE_FRAME_SIZES, IDS_PER_FRAME, Ack, Have, Slice
 from railgun_core.wire.heads import Chain
 
 IDS_PER_WANT = 48  # of 64 KiB each they stay below a link's queue
+WANT_BYTES = IDS_PER_WANT * max(ENVELOPE_FRAME_SIZES)
 BUSY_S = 10.0  # after an envelope a duty counts as busy for so long
 
 
@@ -138,8 +139,8 @@ class Duty:
 
     def unconfirmed_frames(self) -> list[bytes]:
         """What this relay published and no majority has: for a replica that has just come (back)."""
-        ids = self.published[self.frontier :]
-        return [frame for msg_id in ids if (frame := self.spool.frame(msg_id)) is not None]
+        ids = dict.fromkeys(self.published[self.frontier :])
+        return [frame for msg_id in ids for frame in self.spool.all_frames(msg_id)]
 
     def haves(self, position: int) -> list[bytes]:
         """Have frames for everything from `position` on; one empty frame when there is nothing."""
@@ -163,9 +164,16 @@ class Duty:
         return effects
 
     def wanted_frames(self, ids: Iterable[MsgId]) -> list[bytes]:
-        """The frames among `ids` that are held, IDS_PER_WANT at most."""
-        found = (self.spool.frame(msg_id) for msg_id in ids)
-        return list(itertools.islice((frame for frame in found if frame is not None), IDS_PER_WANT))
+        """The frames among `ids` that are held, of IDS_PER_WANT at most; then what else has their names, if it fits."""
+        held = [msg_id for msg_id in dict.fromkeys(ids) if msg_id in self.spool.frames][:IDS_PER_WANT]
+        found = [frame for msg_id in held if (frame := self.spool.frame(msg_id)) is not None]
+        left_bytes = WANT_BYTES - sum(map(len, found))
+        for frame in itertools.chain.from_iterable(map(self.spool.other_frames, held)):
+            left_bytes -= len(frame)
+            if left_bytes < 0:
+                break
+            found.append(frame)
+        return found
 
     def evidence(self, records: tuple[bytes, ...], *, epoch_s: int, now: Instant) -> CommitteePut:
         """The row for the inspector: the records that the committee was drawn from."""

@@ -47,8 +47,9 @@ def from_member(
 ) -> int:
     """Take the envelopes of a member from frame `index` on; the index after the last one taken.
 
-    Pushes to the members of this relay's slice, replicates to the other seats, refuses with a Nack. An id
-    that is held already is replicated again and pushed to nobody: a hedged publication must reach a majority too.
+    Pushes to the members of this relay's slice, replicates to the other seats, refuses with a Nack. What is held
+    already is replicated again and pushed to nobody: a hedged publication must reach a majority too. Other bytes under
+    an id that is held are one envelope more: somebody else's, or what somebody put in its way.
     """
     data, bounds = batch.data, batch.bounds
     count, first = len(bounds) - 1, index
@@ -72,7 +73,7 @@ def from_member(
             refused.setdefault(Refusal.RATE, []).append(msg_id)
         elif expiry_s <= unix_s:
             refused.setdefault(Refusal.EXPIRED, []).append(msg_id)
-        elif msg_id in frames:
+        elif msg_id in frames and spool.holds(msg_id, data, start, stop):
             used += 1
             again.add(start, stop)
             again_ids.append(msg_id)
@@ -80,7 +81,9 @@ def from_member(
             refused.setdefault(Refusal.FULL, []).append(msg_id)
         else:
             used += 1
-            frames[msg_id] = (data, start, stop)
+            piece = (data, start, stop)
+            if frames.setdefault(msg_id, piece) is not piece:
+                spool.hold_beside(msg_id, piece)
             append(msg_id)
             taken_bytes += stop - start
             if remembers and spool.was_pushed_before(msg_id):
@@ -126,12 +129,14 @@ def from_replica(duty: Duty, session: ReplicaSession, batch: FrameBatch, index: 
         if kind != FrameType.ENVELOPE or tag_handle != handle:
             break
         index += 1
-        if msg_id in frames:
+        if msg_id in frames and spool.holds(msg_id, data, start, stop):
             continue
         if taken_bytes + stop - start > room_bytes:
             session.full = True
             continue
-        frames[msg_id] = (data, start, stop)
+        piece = (data, start, stop)
+        if frames.setdefault(msg_id, piece) is not piece:
+            spool.hold_beside(msg_id, piece)
         append(msg_id)
         taken_bytes += stop - start
         if not (remembers and spool.was_pushed_before(msg_id)):
@@ -149,11 +154,13 @@ def from_replica(duty: Duty, session: ReplicaSession, batch: FrameBatch, index: 
 def from_post(duty: Duty, msg_id: MsgId, frame: bytes, out: list[Effect]) -> bool:
     """Take in one envelope that came without a session; False when the spool is full."""
     spool = duty.spool
-    known = msg_id in spool.frames
+    known = msg_id in spool.frames and spool.holds(msg_id, frame, 0, len(frame))
     if not known:
         if len(frame) > spool.max_bytes - spool.held_bytes:
             return False
-        spool.frames[msg_id] = (frame, 0, len(frame))
+        piece = (frame, 0, len(frame))
+        if spool.frames.setdefault(msg_id, piece) is not piece:
+            spool.hold_beside(msg_id, piece)
         spool.order.append(msg_id)
         _account(duty, len(frame), 1)
     run = _Run(frame)
