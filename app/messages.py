@@ -149,6 +149,7 @@ ROLES = {
     "guard": "Guards",
     "fellow-relay": "Relays that served beside this one",
     "mix-neighbour": "Mixes beside this one",
+    "central": "The central server",
 }
 INVITE_NOTE = "Whoever has this link can join and read the room. Send it only to people you want inside."
 NO_DUTIES = (

@@ -26,6 +26,7 @@ _CENTRAL_WHY = {
     "unreachable": "it cannot be reached",
     "no-jetstream": "it keeps no messages (JetStream is off)",
     "refused": "it refused",
+    "no-room": "no room here uses it, so it is not connected",
 }
 _CAUSES = {
     "closed": ("{n} closed its link", "{n} closed their links"),

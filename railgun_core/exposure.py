@@ -31,6 +31,7 @@ class ExposedTo(enum.StrEnum):
     GUARD = "guard"
     FELLOW_RELAY = "fellow-relay"  # another relay that this relay connected to
     MIX_NEIGHBOUR = "mix-neighbour"  # another mix that this mix connected to
+    CENTRAL = "central"  # the server of hybrid mode
 
 
 class Figure(enum.StrEnum):
@@ -176,7 +177,7 @@ def _number(count: int, one: str, many: str | None = None) -> str:
 
 _Line = tuple[Figure, Callable[[_Said], str]]
 F = Figure
-_TAG_MEANS: Final = "A tag stands for one room during one epoch."
+_TAG_MEANS: Final = "A tag stands for one room during one epoch, or for its mail during one day."
 _NOTHING_SAID: Final = "A message, a room or the name of a member: "
 
 _LEARNED: Final[dict[ExposedTo, tuple[_Line, ...]]] = {
@@ -249,6 +250,21 @@ _LEARNED: Final[dict[ExposedTo, tuple[_Line, ...]]] = {
         ),
         (F.PACKETS, lambda s: f"They took {s.of(F.PACKETS, 'packet')} from it, all of one size."),
     ),
+    ExposedTo.CENTRAL: (
+        (
+            F.LINKS,
+            lambda s: (
+                f"The central server could see this device's address, and when it was connected "
+                f"({s.of(F.LINKS, 'link')})."
+            ),
+        ),
+        (
+            F.TAGS,
+            lambda s: f"This address followed {s.of(F.TAGS, 'tag')} there, and so they belong together. {_TAG_MEANS}",
+        ),
+        (F.PUBLISHED, lambda s: f"This address left {s.of(F.PUBLISHED, 'envelope')} there: when, and of which size."),
+        (F.DELIVERED, lambda s: f"This address was handed {s.of(F.DELIVERED, 'envelope')}: when, and of which size."),
+    ),
 }
 
 _OF_TAGS: Final[_Line] = (
@@ -285,4 +301,5 @@ _NOT_LEARNED: Final[dict[ExposedTo, tuple[_Line, ...]]] = {
         (F.LINKS, lambda s: f"The rooms of this device: {s.of(F.LINKS, 'link')} carried its relay's work only."),
     ),
     ExposedTo.MIX_NEIGHBOUR: ((F.PACKETS, lambda s: f"Where {s.of(F.PACKETS, 'packet')} began, and where they end."),),
+    ExposedTo.CENTRAL: (_OF_TAGS, _OF_ENVELOPES),
 }

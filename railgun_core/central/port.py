@@ -37,6 +37,7 @@ class Why(enum.StrEnum):
 
     NONE = ""
     OFF = "off"  # not hybrid mode, or stopped
+    NO_ROOM = "no-room"  # no room may use it, so it is not even told that this device is there
     CONNECTING = "connecting"
     UNREACHABLE = "unreachable"
     REFUSED = "refused"  # it wants a login or a certificate we do not have, or forbids what we need

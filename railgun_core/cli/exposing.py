@@ -23,6 +23,7 @@ _ROLES = {
     "guard": "Guards",
     "fellow-relay": "Relays that served beside this one",
     "mix-neighbour": "Mixes beside this one",
+    "central": "The central server",
 }
 
 

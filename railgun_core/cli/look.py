@@ -25,6 +25,7 @@ from railgun_core.cli.tables import (
 )
 from railgun_core.local_api.messages import Check, Doctor, Duties, LogLines, LogsArgs, Peers
 from railgun_core.status import (
+    CentralStatus,
     ClockStatus,
     DutyStatus,
     Failovers,
@@ -298,9 +299,15 @@ def central_words(found: NodeStatus) -> str:
     server = found.central
     if not server.configured:
         return "none" if found.mode != "hybrid" else "no server is configured"
-    state = "up" if server.up else f"down ({server.why})" if server.why else "down"
     order = "asked first" if server.first else "asked when committees and mailboxes fail"
-    return f"{state}, {order}; {server.kept:,} given, {server.brought:,} brought"
+    return f"{central_state(server)}, {order}; {server.kept:,} given, {server.brought:,} brought"
+
+
+def central_state(server: CentralStatus) -> str:
+    """Whether the central server is connected, in a word or two."""
+    if server.why == "no-room":
+        return "not connected, because no room uses it"
+    return "up" if server.up else f"down ({server.why})" if server.why else "down"
 
 
 def _against(measured: Quantiles, promise_ms: int) -> str:

@@ -6,6 +6,7 @@ import click
 
 from railgun_core.base.errors import UsageError
 from railgun_core.cli.frame import Place, ask, common
+from railgun_core.cli.look import central_state
 from railgun_core.cli.outcome import print_json
 from railgun_core.cli.tables import pairs
 from railgun_core.local_api.messages import ModeInfo, ModeSet
@@ -50,8 +51,7 @@ def mode_rows(found: ModeInfo) -> list[tuple[str, object]]:
     rows: list[tuple[str, object]] = [("Mode", f"{found.mode}: {_MEANS.get(found.mode, '')}"), ("Bootstrap", entries)]
     if found.mode == "hybrid":
         order = "first" if found.central_first else "when committees and mailboxes fail"
-        state = "up" if found.status.up else f"down ({found.status.why})" if found.status.why else "down"
-        rows.append(("Central", f"{', '.join(found.central)}, {state}; asked {order}"))
+        rows.append(("Central", f"{', '.join(found.central)}, {central_state(found.status)}; asked {order}"))
     elif found.central:
         rows.append(("Central", f"{', '.join(found.central)} (not used in this mode; kept for later)"))
     return rows

@@ -2,6 +2,9 @@
 
 Imported only in mode hybrid, because the NATS library costs some 5 MB. One object serves one set of options; when they
 change the engine stops it and makes another. The node's CentralKeep is answered by one CentralKept, also when it stops.
+
+The server learns the address of whoever connects. So there is a connection only while rooms follow something there:
+a device whose rooms all go through guards or mixes never shows itself.
 """
 
 from __future__ import annotations
@@ -28,6 +31,9 @@ class Central:
         self._first = config.central_first
         self._state = CentralState(False, Why.OFF)
         self._kept = self._brought = 0
+        self._wanted = False
+        self._news = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
         self._client = CentralClient(
             config.central,
             replicas=config.central_replicas,
@@ -37,11 +43,16 @@ class Central:
         )
 
     async def start(self) -> None:
-        """Begin to connect; returns at once. Idempotent."""
-        await self._client.start()
+        """Connect as soon as something is to be followed; returns at once. Idempotent."""
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._connect_while_wanted())
 
     async def stop(self) -> None:
         """End everything; open keeps are answered. Idempotent, bounded."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
         await self._client.stop()
 
     def apply(self, effect: CentralKeep | CentralFollow) -> None:
@@ -51,6 +62,8 @@ class Central:
                 self._client.keep(effect.ticket, effect.tag, effect.frame)
             case CentralFollow():
                 self._client.follow(effect.tags)
+                self._wanted = bool(effect.tags)
+                self._news.set()
 
     def woke(self) -> None:
         """This machine slept, or its address changed: connect anew."""
@@ -66,10 +79,16 @@ class Central:
             configured=True,
             up=self._state.up,
             first=self._first,
-            why=str(self._state.code),
+            why=str(self._state.code if self._wanted else Why.NO_ROOM),
             kept=self._kept,
             brought=self._brought,
         )
+
+    async def _connect_while_wanted(self) -> None:
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            await (self._client.start() if self._wanted else self._client.stop())
 
     def _on_state(self, up: bool, code: str) -> None:
         self._state = CentralState(up, code)

@@ -15,7 +15,7 @@ from typing import Final
 
 from railgun_core.base.clock import Instant
 from railgun_core.base.ids import LinkId
-from railgun_core.events import Dial
+from railgun_core.events import CentralBrought, CentralFollow, CentralKeep, CentralState, Dial
 from railgun_core.exposure import DAY_S, ExposedTo, Figure, Ledger, by_role, words
 from railgun_core.status import Exposure, ExposureRole
 from railgun_core.store.port import Store
@@ -28,6 +28,8 @@ _BODY_AT: Final = 5
 _TAG_BYTES: Final = 32
 _ONE_SIZE_BYTES: Final = _BODY_AT + PACKET_BYTES  # every frame on the link to a guard
 _OF_ROOMS: Final = (ExposedTo.RELAY_DIRECT, ExposedTo.RELAY_GUARDED)
+_GIVES: Final = frozenset({FrameType.ENVELOPE, FrameType.DEPOSIT})
+_NAMES_A_TAG: Final = frozenset({FrameType.OPEN, FrameType.DEPOSIT, FrameType.COLLECT})  # as the first of their fields
 _OF_GUARDS: Final = frozenset({FrameType.PACKET, FrameType.CELL})
 
 
@@ -128,6 +130,21 @@ class EngineLedger:
         for target in targets:
             self._ledger.add_distinct(ExposedTo.BOOTSTRAP, Figure.PLACES, target)
 
+    def central(self, what: CentralState | CentralFollow | CentralKeep | CentralBrought) -> None:
+        """What happens between this device and the central server of hybrid mode."""
+        role = ExposedTo.CENTRAL
+        match what:
+            case CentralState():
+                if what.up:
+                    self._ledger.link_opened(role, b"central")
+            case CentralFollow():
+                for tag, _ in what.tags:
+                    self._ledger.add_distinct(role, Figure.TAGS, tag)
+            case CentralKeep():
+                self._ledger.add(role, Figure.PUBLISHED)
+            case CentralBrought():
+                self._ledger.add(role, Figure.DELIVERED, len(what.frames))
+
     # ------------------------------------------------------------ saving and showing
 
     def flush(self, now: Instant) -> None:
@@ -166,12 +183,12 @@ class EngineLedger:
         at = 0
         while at + _BODY_AT <= len(chunk):
             kind = chunk[at + _TYPE_AT]
-            if kind == FrameType.ENVELOPE:
+            if kind in _GIVES:
                 self._ledger.add(role, Figure.PUBLISHED)
-            elif kind == FrameType.OPEN:
+            if kind in _NAMES_A_TAG:
                 tag = bytes(chunk[at + _BODY_AT : at + _BODY_AT + _TAG_BYTES])
                 self._ledger.add_distinct(role, Figure.TAGS, tag)
-            elif kind == FrameType.PACKET:
+            if kind == FrameType.PACKET:
                 watched.packets += 1
                 self._ledger.add(role, Figure.PACKETS)
             at += LENGTH.size + LENGTH.unpack_from(chunk, at)[0]

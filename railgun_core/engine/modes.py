@@ -16,8 +16,9 @@ from railgun_core.config import Config, HostPort, save_options
 from railgun_core.engine.board import Board
 from railgun_core.engine.clock import Clock
 from railgun_core.engine.entering import Entering
+from railgun_core.engine.ledger import EngineLedger
 from railgun_core.engine.tasks import Tasks
-from railgun_core.events import CentralFollow, CentralKeep, CentralKept, Effect, Event
+from railgun_core.events import CentralBrought, CentralFollow, CentralKeep, CentralKept, CentralState, Effect, Event
 from railgun_core.node import Node
 from railgun_core.status import CentralStatus
 
@@ -51,6 +52,7 @@ class ModalEngine(Protocol):
     board: Board
     node: Node
     clock: Clock
+    ledger: EngineLedger
     entering: Entering
     tasks: Tasks
 
@@ -112,6 +114,7 @@ class Modes:
     def ask_central(self, effect: CentralKeep | CentralFollow) -> None:
         """What the node asks of the server. Without one it is told so at once."""
         if self._link is not None:
+            self._engine.ledger.central(effect)
             self._link.apply(effect)
         elif isinstance(effect, CentralKeep):
             self._engine.tell(CentralKept(effect.ticket, "not-hybrid"))
@@ -151,13 +154,18 @@ class Modes:
             self._engine.notice("bootstrap-not-used")
 
     async def _switch_on(self, config: Config) -> None:
-        self._link = self._make_central(config, self._engine.tell)
+        self._link = self._make_central(config, self._heard)
         await self._link.start()
         self._tell_rooms(config, on=True)
 
     async def _switch_off(self, config: Config) -> None:
         await self.close()
         self._tell_rooms(config, on=False)
+
+    def _heard(self, event: Event) -> None:
+        if isinstance(event, CentralState | CentralBrought):
+            self._engine.ledger.central(event)
+        self._engine.tell(event)
 
     def _tell_rooms(self, config: Config, *, on: bool) -> None:
         out: list[Effect] = []

@@ -15,7 +15,7 @@ from railgun_core.transport.iroh_glue import IS_FAST
 async def checks(engine: Engine) -> tuple[Check, ...]:
     """One Check for each thing; never raises."""
     found = (await _disk(engine), _contacts(engine), _relays(engine), _clock(engine), _sockets(engine), _quic(engine))
-    return (*found, *await central_checks(engine.config))
+    return (*found, *await central_checks(engine.config, unused=engine.modes.status().why == "no-room"))
 
 
 async def _disk(engine: Engine) -> Check:
@@ -88,10 +88,15 @@ CENTRAL_SAYS = {
 }
 
 
-async def central_checks(config: Config) -> tuple[Check, ...]:
-    """In mode hybrid: whether each configured server answers now. Some seconds at most."""
+async def central_checks(config: Config, *, unused: bool = False) -> tuple[Check, ...]:
+    """In mode hybrid: whether each configured server answers now. Some seconds at most.
+
+    A server that no room uses is not asked: it would learn this device's address for nothing.
+    """
     if config.mode != "hybrid":
         return ()
+    if unused:
+        return (Check("central", True, "No room here uses the central server, so it was not asked."),)
     from railgun_core.engine.central import ask_servers  # the NATS library: only who uses a server pays for it
 
     checks = []

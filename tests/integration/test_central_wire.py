@@ -193,8 +193,8 @@ async def test_the_engine_tells_the_node_what_the_server_does(server: NatsServer
     assert central.status().configured
     await central.start()
     try:
-        await until(CentralState(True))
         central.apply(CentralFollow(((OTHER_TAG, 0),)))
+        await until(CentralState(True))
         central.apply(CentralKeep(5, TAG, envelope(1)))
         await until(CentralKept(5))
         async with client_of(server.place) as sender:
@@ -209,6 +209,33 @@ async def test_the_engine_tells_the_node_what_the_server_does(server: NatsServer
         await central.stop()
     assert told[-1] == CentralState(False, "off")
     assert not central.status().up
+
+
+async def test_a_server_that_no_room_uses_never_learns_of_this_device(server: NatsServer, tmp_path: Path) -> None:
+    async with captured(server.place) as (capture, place):
+        told: list[Event] = []
+        central = Central(config_of(place, tmp_path), told.append)
+        await central.start()
+        try:
+            central.apply(CentralFollow(()))  # all rooms are behind guards
+            assert central.status().why == "no-room"
+            central.apply(CentralFollow(((TAG, 0),)))  # one shows its members' addresses anyway
+            await eventually(lambda: CentralState(True) in told)
+            assert len(capture.sent) == 1
+            central.apply(CentralFollow(()))  # and now it does not any more
+            await eventually(lambda: told[-1] == CentralState(False, "off"))
+            assert central.status().why == "no-room"
+        finally:
+            await central.stop()
+    assert len(capture.sent) == 1
+
+
+async def test_doctor_does_not_ask_a_server_that_no_room_uses(tmp_path: Path) -> None:
+    nobody = HostPort(HOST, free_ports(1)[0])
+    config = Config(data_dir=tmp_path, mode="hybrid", central=(nobody,))
+    (check,) = await central_checks(config, unused=True)
+    assert check.good
+    assert "not asked" in check.sentence
 
 
 async def test_doctor_asks_every_configured_server(server: NatsServer, tmp_path: Path) -> None:
@@ -232,6 +259,7 @@ async def test_telemetry_leaves_this_device_only_if_it_is_shared(
         central = Central(config, told.append)
         await central.start()
         try:
+            central.apply(CentralFollow(((TAG, 0),)))
             counts = RelayTelemetry(lambda: config, central.share)
             counts.telemetry.of("abcdef0123", 19_999).attempts = 1_234
             await eventually(lambda: central.status().up)

@@ -36,7 +36,7 @@ SAID_WHEN_ALL_HAPPENED = {
     ExposedTo.RELAY_DIRECT: (
         (
             "3 relays could see this device's address, and when it was connected (3 links).",
-            "This address attended 3 tags. A tag stands for one room during one epoch.",
+            "This address attended 3 tags. A tag stands for one room during one epoch, or for its mail during one day.",
             "This address sent 3 envelopes: when, and of which size.",
             "This address was handed 3 envelopes: when, and of which size.",
         ),
@@ -49,7 +49,8 @@ SAID_WHEN_ALL_HAPPENED = {
     ExposedTo.RELAY_GUARDED: (
         (
             "3 relays could see that somebody was connected through a guard, and when (3 links).",
-            "Somebody behind a guard attended 3 tags. A tag stands for one room during one epoch.",
+            "Somebody behind a guard attended 3 tags. "
+            "A tag stands for one room during one epoch, or for its mail during one day.",
             "Somebody behind a guard sent 3 envelopes on these links.",
             "Somebody behind a guard was handed 3 envelopes.",
         ),
@@ -82,6 +83,19 @@ SAID_WHEN_ALL_HAPPENED = {
             "They took 3 packets from it, all of one size.",
         ),
         ("Where 3 packets began, and where they end.",),
+    ),
+    ExposedTo.CENTRAL: (
+        (
+            "The central server could see this device's address, and when it was connected (3 links).",
+            "This address followed 3 tags there, and so they belong together. "
+            "A tag stands for one room during one epoch, or for its mail during one day.",
+            "This address left 3 envelopes there: when, and of which size.",
+            "This address was handed 3 envelopes: when, and of which size.",
+        ),
+        (
+            "Which rooms: from 3 tags nobody gets the name of a room or of a member.",
+            "What 6 envelopes held: only members have the keys.",
+        ),
     ),
 }
 

@@ -12,7 +12,7 @@ from railgun_core.base.clock import Instant
 from railgun_core.base.ids import DialId, LinkId, MsgId, Tag, TagHandle
 from railgun_core.base.keys import Identity
 from railgun_core.engine.ledger import EngineLedger
-from railgun_core.events import Dial
+from railgun_core.events import CentralBrought, CentralFollow, CentralKeep, CentralState, Dial
 from railgun_core.status import ExposureRole
 from railgun_core.store.memory import MemoryStore
 from railgun_core.store.port import Store
@@ -31,6 +31,7 @@ from railgun_core.wire.frames import (
     Slice,
     envelope_frame,
 )
+from railgun_core.wire.mail import Collect, Deposit
 from railgun_core.wire.records import PeerBody, PeerRole, Record, sign_record
 
 TODAY = Instant(10.0, 20_000 * 86_400.0 + 43_200)
@@ -259,3 +260,25 @@ async def test_a_page_says_which_day_it_is_of(ledger: EngineLedger) -> None:
 async def test_nothing_is_written_when_nothing_happens(store: MemoryStore, ledger: EngineLedger) -> None:
     ledger.flush(TODAY)
     assert not store._soon
+
+
+async def test_mail_names_its_tag_and_counts_what_is_left(ledger: EngineLedger) -> None:
+    up(ledger, dial(1))
+    collect = Collect(TAG, 20_000, 0, follow=False, signature=b"s" * 64)
+    deposit = Deposit(Tag(b"u" * 32), 20_000, 1, MsgId(b"m" * 16), b"s" * 64, b"x" * 256)
+    ledger.sent(OTHER, [collect.encode(), deposit.encode()])
+    counts = (await pages(ledger))["relay-direct"].counts
+    assert (counts["tags"], counts["published"]) == (2, 1)
+
+
+async def test_the_central_server_has_a_part_of_its_own(ledger: EngineLedger) -> None:
+    ledger.central(CentralState(False, "unreachable"))
+    assert await pages(ledger) == {}
+    ledger.central(CentralFollow(((TAG, 0), (Tag(b"u" * 32), 3))))
+    ledger.central(CentralState(True))
+    ledger.central(CentralKeep(1, TAG, envelope()))
+    ledger.central(CentralBrought(TAG, 4, (envelope(), envelope())))
+    page = (await pages(ledger))["central"]
+    assert page.counts == {"peers": 1, "links": 1, "tags": 2, "published": 1, "delivered": 2, "runs": 1}
+    assert page.learned[1].startswith("This address followed 2 tags there, and so they belong together.")
+    assert page.not_learned[0].startswith("Which rooms: ")

@@ -13,7 +13,7 @@ from railgun_core.base.errors import UsageError
 from railgun_core.base.ids import Tag
 from railgun_core.config import Config, HostPort, load_config
 from railgun_core.engine.modes import Modes
-from railgun_core.events import CentralFollow, CentralKeep, CentralKept, Effect, Event
+from railgun_core.events import CentralFollow, CentralKeep, CentralKept, CentralState, Effect, Event
 from railgun_core.status import CentralStatus
 from tests.unit.engine.machine import Machine
 
@@ -27,6 +27,7 @@ class Link:
 
     def __init__(self, config: Config, tell: Callable[[Event], None]) -> None:
         self.config = config
+        self.tell = tell
         self.running = False
         self.asked: list[CentralKeep | CentralFollow] = []
         self.woken = 0
@@ -56,13 +57,17 @@ class Recorded:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.clock = Machine().clock()
-        self.board = self.node = self.rooms = self.mail = self.entering = cast("Any", self)
+        self.board = self.node = self.rooms = self.mail = self.entering = self.ledger = cast("Any", self)
         self.mode = ""
         self.central_modes: list[tuple[bool, bool]] = []
         self.entries: list[tuple[HostPort, ...]] = []
         self.told: list[Event] = []
         self.notices: list[str] = []
         self.links: list[Link] = []
+        self.exposed: list[object] = []
+
+    def central(self, what: object) -> None:
+        self.exposed.append(what)
 
     def central_mode(self, on: bool, first: bool, now: Instant, out: list[Effect]) -> None:
         self.central_modes.append((on, first))
@@ -105,12 +110,16 @@ async def test_hybrid_brings_the_server_at_once_and_leaving_it_ends_that(tmp_pat
     engine, modes = await begun(tmp_path)
     modes.ask_central(KEEP)
     assert engine.told == [CentralKept(7, "not-hybrid")]
+    assert engine.exposed == []
     await modes.change("hybrid", central=(SERVER,), central_first=True)
     (link,) = engine.links
     assert (link.running, engine.central_modes, modes.status().up) == (True, [(True, True)], True)
     modes.ask_central(KEEP)
     modes.woke()
     assert (link.asked, link.woken) == ([KEEP], 1)
+    link.tell(CentralState(True))
+    assert engine.exposed == [KEEP, CentralState(True)]
+    assert engine.told[-1] == CentralState(True)
     assert await modes.share(b"figures")
     assert engine.entries == []  # hybrid enters as p2p does
     saved = load_config(tmp_path)
