@@ -82,6 +82,7 @@ class Modes:
         self._make_central = make_central
         self._link: CentralLink | None = None
         self._changing = asyncio.Lock()
+        self._is_closed = False
 
     async def start(self) -> None:
         """Begin in the configured mode; call it after the node has started."""
@@ -93,10 +94,9 @@ class Modes:
             await self._switch_on(config)
 
     async def close(self) -> None:
-        """End the link to the server. Bounded."""
-        link, self._link = self._link, None
-        if link is not None:
-            await link.stop()
+        """End the link to the server for good. Bounded."""
+        self._is_closed = True
+        await self._let_go()
 
     def status(self) -> CentralStatus:
         """The central server, as people see it."""
@@ -154,13 +154,20 @@ class Modes:
             self._engine.notice("bootstrap-not-used")
 
     async def _switch_on(self, config: Config) -> None:
+        if self._is_closed:  # a change that the end of the engine has overtaken
+            return
         self._link = self._make_central(config, self._heard)
         await self._link.start()
         self._tell_rooms(config, on=True)
 
     async def _switch_off(self, config: Config) -> None:
-        await self.close()
+        await self._let_go()
         self._tell_rooms(config, on=False)
+
+    async def _let_go(self) -> None:
+        link, self._link = self._link, None
+        if link is not None:
+            await link.stop()
 
     def _heard(self, event: Event) -> None:
         if isinstance(event, CentralState | CentralBrought):

@@ -166,3 +166,11 @@ async def test_starting_in_mode_full_with_entries_in_the_file_is_said(tmp_path: 
     engine, _ = await begun(tmp_path, mode="full")
     assert engine.notices == ["bootstrap-not-used"]
     assert engine.mode == "full"
+
+
+async def test_a_change_that_comes_after_the_end_opens_no_link(tmp_path: Path) -> None:
+    engine, modes = await begun(tmp_path)
+    await modes.close()
+    await modes.change("hybrid", central=(SERVER,))
+    assert engine.links == []
+    assert load_config(tmp_path).mode == "hybrid"  # the next start has it
