@@ -37,7 +37,10 @@ POLL_S = 0.1
 TEXT_LINES = 5_000
 
 T = TypeVar("T")
-_second_octets = itertools.count(101)
+# Second octets name address groups, which nodes of one network must not share; the third keeps processes apart that run
+# tests beside each other.
+_second_octets = itertools.cycle(range(11, 250))
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,8 +275,8 @@ class RealNetwork:
 
 
 def fresh_host() -> str:
-    """An address of loopback that no other node of this run has."""
-    return f"127.{next(_second_octets)}.0.1" if many_addresses() else "127.0.0.1"
+    """An address of loopback that no other node has, in a group of its own."""
+    return f"127.{next(_second_octets)}.{_WORKER}.1" if many_addresses() else "127.0.0.1"
 
 
 def free_port(host: str) -> int:

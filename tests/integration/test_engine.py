@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -20,7 +19,8 @@ from railgun_core.local_api import messages as m
 from railgun_core.local_api.verbs import Verbs
 from railgun_core.logs import EngineLog, start_logs
 
-_numbers = itertools.count(11)
+from .conftest import fresh_host
+
 WAIT_S = 40.0
 
 
@@ -78,7 +78,7 @@ async def started(folder: Path, log: EngineLog, entry: list[Peer]) -> Peer:
     many = many_addresses()
     config = Config(
         data_dir=folder,
-        listen=HostPort(f"127.{next(_numbers)}.0.1" if many else "127.0.0.1", 0),
+        listen=HostPort(fresh_host(), 0),
         bootstrap=tuple(peer.entry for peer in entry),
         roles=("relay", "bootstrap"),
         epoch_s=3_600,

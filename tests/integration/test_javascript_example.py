@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import os
 import shutil
 from collections.abc import AsyncIterator
@@ -22,10 +21,11 @@ from railgun_core.local_api.server import ApiServer
 from railgun_core.local_api.verbs import Verbs
 from railgun_core.logs import EngineLog, start_logs
 
+from .conftest import fresh_host
+
 EXAMPLE = Path(__file__).resolve().parents[2] / "resources" / "examples" / "javascript" / "opaque-room.mjs"
 KEY, OTHER_KEY = "5c" * 32, "7d" * 32
 WAIT_S = 60.0
-_numbers = itertools.count(181)
 
 
 def node_program() -> str:
@@ -42,7 +42,7 @@ async def engine_in(folder: Path, log: EngineLog, entry: tuple[HostPort, ...]) -
     engine = Engine(
         Config(
             data_dir=folder,
-            listen=HostPort(f"127.{next(_numbers)}.0.1" if many else "127.0.0.1", 0),
+            listen=HostPort(fresh_host(), 0),
             bootstrap=entry,
             roles=("relay", "bootstrap"),
             epoch_s=3_600,

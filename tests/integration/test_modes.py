@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,9 +19,10 @@ from railgun_core.local_api import messages as m
 from railgun_core.local_api.verbs import Verbs
 from railgun_core.logs import EngineLog, start_logs
 
+from .conftest import fresh_host
+
 WAIT_S = 40.0
 NOWHERE = HostPort("127.0.0.1", 9)  # the discard port: nobody answers there
-_numbers = itertools.count(41)
 
 
 class Peer:
@@ -77,7 +77,7 @@ def options(folder: Path, *, entries: list[HostPort], mode: str = "p2p") -> Conf
     many = many_addresses()
     return Config(
         data_dir=folder,
-        listen=HostPort(f"127.{next(_numbers)}.0.1" if many else "127.0.0.1", 0),
+        listen=HostPort(fresh_host(), 0),
         bootstrap=tuple(entries),
         roles=("relay", "bootstrap"),
         mode=mode,
