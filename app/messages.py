@@ -174,7 +174,7 @@ MODES = {
     "full": (
         "Peer to peer, without starting points",
         "Enters by peers it knows, by your local network and by invites. A new device may find nobody at first.",
-        "Only peers see your internet address. Starting points stay in the settings and are not asked.",
+        "Only peers see your internet address. Starting points that you named are kept and not asked.",
     ),
     "hybrid": (
         "With a server of your choice",

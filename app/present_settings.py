@@ -30,6 +30,7 @@ class ModeView:
     """The card of the mode."""
 
     mode: str
+    starts: str
     servers: str
     central_first: bool
     note: Note
@@ -57,7 +58,8 @@ class Question:
 
 def mode_view(info: ModeInfo) -> ModeView:
     """The mode and its server as they are now."""
-    return ModeView(info.mode, ", ".join(info.central), info.central_first, Note(_server_sentence(info)))
+    starts = tr("Named: {places}", places=", ".join(info.bootstrap)) if info.bootstrap else tr("None is named.")
+    return ModeView(info.mode, starts, ", ".join(info.central), info.central_first, Note(_server_sentence(info)))
 
 
 def _server_sentence(info: ModeInfo) -> str:

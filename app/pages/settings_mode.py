@@ -27,6 +27,7 @@ class ModeCard(QFrame):
         self._view: ModeView | None = None
         self.changes = 0  # begun and ended: an answer that was asked for before is old
         self.choices: dict[str, QRadioButton] = {}
+        self.starts = FieldNote()
         self._group = QButtonGroup(self)
         lines = column(
             label(tr("Ways your messages may take"), "section"),
@@ -45,6 +46,8 @@ class ModeCard(QFrame):
         choice.clicked.connect(lambda: self.choose(mode))
         self._group.addButton(choice)
         words = column(label(what, "", wrap=True), label(tells, "cardTitle", wrap=True), spacing=2)
+        if mode == "p2p":
+            words.addWidget(self.starts)
         words.setContentsMargins(INDENT, 0, 0, 0)
         return column(choice, words, spacing=3)
 
@@ -90,6 +93,7 @@ class ModeCard(QFrame):
         view = mode_view(info)
         before, self._view = self._view, view
         self._restore()
+        self.starts.show_note(Note(view.starts))
         if not self.server.isModified() and self.server.text() != view.servers:
             self.server.setText(view.servers)
         if not self.note.note.bad or (before is not None and before != view):

@@ -135,10 +135,11 @@ class Keeping:
                 code="mail-inside",
             )
         if self.is_on and not wanted and not kept:
-            count = "1 envelope" if status.envelopes == 1 else f"{status.envelopes:,} envelopes"
+            one = status.envelopes == 1
+            count = "1 envelope of others is" if one else f"{status.envelopes:,} envelopes of others are"
             until = f"{datetime.fromtimestamp(last_s or 0, UTC):%Y-%m-%d %H:%M} UTC"
             raise UsageError(
-                f"{count} of others kept here, the last until {until}. Say whether to hand them out until they"
+                f"{count} kept here, the last until {until}. Say whether to hand them out until they"
                 " expire, or to drop them now.",
                 code="mail-inside",
             )

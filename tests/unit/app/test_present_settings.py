@@ -46,6 +46,12 @@ def test_the_server_is_spoken_of_as_it_is(info: ModeInfo, says: str) -> None:
     assert not mode_view(info).note.bad
 
 
+def test_starting_points_are_shown_as_they_were_named() -> None:
+    assert mode_view(HYBRID).starts == "None is named."
+    named = ModeInfo("full", ("192.0.2.7:7000", "[2001:db8::7]:7000"), False, (), False)
+    assert mode_view(named).starts == "Named: 192.0.2.7:7000, [2001:db8::7]:7000"
+
+
 def test_addresses_are_taken_one_by_one_and_twice_is_once() -> None:
     assert servers_of(f" {SERVER}, 192.0.2.1:4222 {SERVER}") == ((SERVER, "192.0.2.1:4222"), "")
     assert servers_of("[2001:db8::1]:4222") == (("[2001:db8::1]:4222",), "")

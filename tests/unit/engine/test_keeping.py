@@ -92,7 +92,7 @@ async def test_off_with_mail_inside_asks_and_says_how_much_for_how_long(tmp_path
     with pytest.raises(UsageError) as said:
         await keeping.change(False)
     assert said.value.code == "mail-inside"
-    assert said.value.detail.startswith("3 envelopes of others kept here, the last until 20")
+    assert said.value.detail.startswith("3 envelopes of others are kept here, the last until 20")
     assert engine.node.mailbox.serves
     assert not (tmp_path / "config.toml").exists()
 
