@@ -328,7 +328,8 @@ class MailDesk:
         mail, now_s = room.mail, now.mono_s
         times: list[float] = []
         if self.links.everyone(today) or self._leaving.uses_central(room):
-            due_s = packing.next_s(room, now)
+            boxes = bool(self.links.targets(room, today, now).mailboxes)
+            due_s = packing.next_s(room, now, boxes=boxes)
             times += [] if due_s is None else [due_s]
             times += [now_s + FOLLOW_LOOK_S] if mail.no_way_s is not None else []
             times.append(mail.not_before_s if mail.wanted else mail.poll_s)

@@ -65,7 +65,13 @@ class Leaving:
             outbox = room.outbox
             spool.drop_items({*outbox.placed, *outbox.queued, *outbox.stored})
             packing.pack(
-                room, self._context, spool, now, out, central_first=central and self._central.is_first_at(now.mono_s)
+                room,
+                self._context,
+                spool,
+                now,
+                out,
+                central_first=central and self._central.is_first_at(now.mono_s),
+                boxes=boxes,
             )
             self._tell_former(room, today.epoch, now)
         self.hand_out(room, now, out)
@@ -246,6 +252,8 @@ class Leaving:
         if room is None:
             return
         seq = spool.kept(parcel, now.mono_s) if is_kept else None
+        if is_kept and parcel.seq is None:
+            room.mail.told.discard((parcel.deposit.msg_id, False))  # mailboxes still lack the letter
         if seq is not None:
             self.items_kept(room, [seq], Keeper.CENTRAL, spool.lane.epoch, now, out)
         elif not is_kept and was_first and parcel.seq is not None:

@@ -23,6 +23,8 @@ from railgun_core.rooms.mail import (
     SECURE_AFTER_S,
     UNCONFIRMED_AFTER_S,
     UNSTORED_AFTER_S,
+    Keeper,
+    Kept,
     expiry_s,
 )
 from railgun_core.rooms.mail_parcels import WINDOW, Parcel, Spool
@@ -57,7 +59,7 @@ def stranded(room: Room, now: Instant, *, at_once: bool = False) -> list[int]:
     return sorted(found)
 
 
-def unconfirmed(room: Room, now: Instant, most: int) -> list[int]:
+def unconfirmed(room: Room, now: Instant, most: int, *, boxes: bool) -> list[int]:
     """Own items that are stored, and that somebody who is waited for has not confirmed for a while: the oldest."""
     if not room.awaited(now.unix_s):
         return []
@@ -67,7 +69,7 @@ def unconfirmed(room: Room, now: Instant, most: int) -> list[int]:
         (
             seq
             for seq, (_, stored_s) in room.outbox.stored.items()
-            if seq not in own and now.mono_s - max(stored_s, since_s) >= wait_s
+            if _is_to_be_left(own.get(seq), boxes=boxes) and now.mono_s - max(stored_s, since_s) >= wait_s
         ),
     )
 
@@ -77,7 +79,7 @@ def patience_s(room: Room) -> float:
     return max(UNCONFIRMED_AFTER_S, 2 * sync.SYNC_EVERY_S * max(1.0, room.members / 10))
 
 
-def next_s(room: Room, now: Instant) -> float | None:
+def next_s(room: Room, now: Instant, *, boxes: bool) -> float | None:
     """When an item that is on its way now may have to be left for others; None when none is."""
     outbox, own, since_s = room.outbox, room.mail.own, room.mail.since_s
     times = [
@@ -87,14 +89,15 @@ def next_s(room: Room, now: Instant) -> float | None:
         times.append((room.mail.no_way_s or now.mono_s) + GONE_AFTER_S)
     if room.awaited(now.unix_s):
         wait_s = patience_s(room)
-        times += [max(s, since_s) + wait_s for q, (_, s) in outbox.stored.items() if q not in own]
+        waiting = [s for q, (_, s) in outbox.stored.items() if _is_to_be_left(own.get(q), boxes=boxes)]
+        times += [max(stored_s, since_s) + wait_s for stored_s in waiting]
     return min(times, default=None)
 
 
 def pack(
-    room: Room, context: RoomContext, spool: Spool, now: Instant, out: list[Effect], *, central_first: bool
+    room: Room, context: RoomContext, spool: Spool, now: Instant, out: list[Effect], *, central_first: bool, boxes: bool
 ) -> None:
-    """Fill the window: letters and syncs that nobody took, then items."""
+    """Fill the window: letters and syncs that nobody took, then items. `boxes`: there are mailboxes now."""
     mail = room.mail
     while mail.letters and spool.free > 0:
         add_letter(room, spool, mail.letters.popleft(), now)
@@ -111,9 +114,8 @@ def pack(
     wanted = [seq for seq in stranded(room, now, at_once=central_first) if not spool.holds(seq)]
     pack_items(room, context, spool, [here[seq] for seq in wanted[: spool.free]], now, out, central_first=central_first)
     if not wanted:
-        _fetch(
-            room, [seq for seq in unconfirmed(room, now, WINDOW + FETCH_AT_ONCE) if not spool.holds(seq)], spool, out
-        )
+        missed = unconfirmed(room, now, WINDOW + FETCH_AT_ONCE, boxes=boxes)
+        _fetch(room, [seq for seq in missed if not spool.holds(seq)], spool, out)
 
 
 def pack_items(
@@ -132,19 +134,19 @@ def pack_items(
             break
         own = room.ring.own
         assert own is not None  # `ready` said so
+        at_server = item.seq in room.mail.own
         for content in own.letters:
-            add_letter(room, spool, content, now, central_first=central_first)
+            add_letter(room, spool, content, now, central_first=central_first, at_server=at_server)
         sealed = keying.sealed(room, item)
         name = spool.lane.keys.msg_id(room.me, item.seq, sealed.generation)
         parcels = _parcels(room, spool.lane, sealed.content, name, now, seq=item.seq)
-        for parcel in parcels:
-            parcel.central_first = central_first
+        _route(parcels, central_first=central_first, at_server=at_server)
         spool.add(parcels)
 
 
 def still_wanted(room: Room, spool: Spool, items: Iterable[Item], now: Instant) -> list[Item]:
     """Of the items that were read back, those that are still to be left for others."""
-    wanted = set(unconfirmed(room, now, WINDOW + FETCH_AT_ONCE))
+    wanted = set(unconfirmed(room, now, WINDOW + FETCH_AT_ONCE, boxes=True))
     return [item for item in items if item.seq in wanted and not spool.holds(item.seq)]
 
 
@@ -178,7 +180,9 @@ def _fetch(room: Room, seqs: list[int], spool: Spool, out: list[Effect]) -> None
     out.append(FetchItems(room.id, seqs[0], last))
 
 
-def add_letter(room: Room, spool: Spool, content: bytes, now: Instant, *, central_first: bool = False) -> None:
+def add_letter(
+    room: Room, spool: Spool, content: bytes, now: Instant, *, central_first: bool = False, at_server: bool = False
+) -> None:
     """Letters are named by what they say, so that a mailbox keeps them once, also after a restart."""
     name = MsgId(hashlib.blake2b(content, key=spool.lane.keys.ids, digest_size=16).digest())
     if (name, central_first) in room.mail.told:
@@ -189,9 +193,21 @@ def add_letter(room: Room, spool: Spool, content: bytes, now: Instant, *, centra
         known.central_first = known.central_first and central_first
         return
     parcels = _parcels(room, spool.lane, content, name, now)
+    _route(parcels, central_first=central_first, at_server=at_server)
+    spool.add(parcels)
+
+
+def _route(parcels: Iterable[Parcel], *, central_first: bool, at_server: bool) -> None:
+    """Which way parcels take: the server first, or, when it has them already, mailboxes only."""
     for parcel in parcels:
         parcel.central_first = central_first
-    spool.add(parcels)
+        if at_server:
+            parcel.central_again_s = float("inf")
+
+
+def _is_to_be_left(kept: Kept | None, *, boxes: bool) -> bool:
+    """Whether mailboxes lack an item: also one that the server keeps, because not every member uses the server."""
+    return kept is None or (boxes and kept.keeper is Keeper.CENTRAL)
 
 
 def _parcels(

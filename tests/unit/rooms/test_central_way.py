@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from railgun_core.base.ids import RoomId
 from railgun_core.changes import Delivery
 from railgun_core.events import Effect
@@ -170,3 +172,23 @@ def test_the_server_sees_tags_and_sealed_envelopes_only() -> None:
     room = village.houses["member0"].up.rooms.rooms[village.room]
     for secret in (b"words", ROOT, room.id, room.me, room.ring.me.public_key):
         assert secret not in everything
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_what_only_the_server_keeps_goes_to_mailboxes_too_for_members_who_do_not_use_it(first: bool) -> None:
+    village = Village(mailboxes=3)
+    village.start(*village.houses)
+    village.enter(*BOTH)
+    village.hybrid("member0", first=first)
+    village.run(1.0)
+    kill(village, "member1", *(() if first else ("relay", "box")))
+    village.run(5.0)
+    village.say("member0", b"words")
+    village.run_until(lambda: village.reached("member0", Delivery.STORED) == 1, within_s=10.0)
+    assert village.mail("member0").own[1].keeper is Keeper.CENTRAL
+    if not first:
+        village.start(*[house.name for kind in ("relay", "box") for house in village.named(kind)])
+    village.run(60.0)
+    village.stop("member0")
+    village.start("member1")
+    village.run_until(lambda: village.read("member1") == [b"words"], within_s=60.0)
