@@ -38,6 +38,13 @@ class RelayLimits:
     duties: int = 500
     members_per_duty: int = 1_000
     announce_after_s: float = 0.3  # protocol.md 5.3
+    opens_per_s: float = 20.0  # signatures of members checked, a link
+    opens_burst: int = 100
+    draws_per_s: float = 2.0  # tags without a duty that a member's link may name
+    draws_burst: int = 32
+    fellow_draws_per_s: float = 4.0  # the same of a fellow's; the burst is `duties`
+    looks_per_s: float = 32_000.0  # relays looked at in draws for members, or fellows, or posts: 0.1 s of a second
+    looks_burst: int = 64_000
     keep_links: bool = False  # leave links to former fellows to their idle limit: a mix will want them again
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from railgun_core.base.heartbeat import Heartbeat
 from railgun_core.base.ids import PeerId, PublicKey, TagHandle
+from railgun_core.base.ratelimit import TokenBucket
 from railgun_core.relay.duty import Duty
 from railgun_core.relay.sessions import MemberSession, ReplicaSession
 
@@ -18,7 +19,10 @@ Session = MemberSession | ReplicaSession
 
 @dataclass(slots=True)
 class LinkState:
-    """What is known of an open link. `beat` counts the signs of life of a fellow that a duty needs."""
+    """What is known of an open link. `beat` counts the signs of life of a fellow that a duty needs.
+
+    The rates of what is asked on it begin with the first question.
+    """
 
     remote_key: PublicKey
     binding: bytes
@@ -26,3 +30,6 @@ class LinkState:
     sessions: dict[TagHandle, tuple[Duty, Session]] = field(default_factory=dict)
     fellow: PeerId | None = None
     beat: Heartbeat | None = None
+    opens: TokenBucket | None = None
+    member_draws: TokenBucket | None = None
+    fellow_draws: TokenBucket | None = None

@@ -1,4 +1,4 @@
-"""May this OPEN become a session? A pure check, in the order of its cost."""
+"""May this OPEN become a session? Pure checks, in the order of their cost; the committee comes last (draws.py)."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ def open_message(binding: bytes, frame: Open) -> bytes:
     return binding + frame.epoch.to_bytes(8, "big") + bytes((frame.role,))
 
 
-def refusal_of(
-    frame: Open, remote_key: PublicKey, binding: bytes, committee: Committee, clock: EpochClock, now: Instant
-) -> Refusal | None:
-    """Why not, or None.
+def refusal_of(frame: Open, binding: bytes, clock: EpochClock, now: Instant) -> Refusal | None:
+    """Why not, as far as can be said without the tag's committee; or None.
 
     The epoch must be in preparation, service or overlap, give or take one overlap for clocks that differ. A member
-    proves that it knows the room by the tag's key over the link's binding, about 100 us; a relay must be in the roster.
+    proves that it knows the room by the tag's key over the link's binding, about 100 us.
     """
-    slack_s = clock.overlap_s
-    if not clock.prepare_s(frame.epoch) - slack_s <= now.unix_s < clock.retire_s(frame.epoch):
+    if not clock.prepare_s(frame.epoch) - clock.overlap_s <= now.unix_s < clock.retire_s(frame.epoch):
         return Refusal.WRONG_EPOCH
-    if frame.role is Role.RELAY:
-        return None if committee.seat_of(peer_id_of(remote_key)) is not None else Refusal.NOT_SERVING
-    if not verify(frame.tag, "open", open_message(binding, frame), frame.signature):
+    if frame.role is Role.MEMBER and not verify(frame.tag, "open", open_message(binding, frame), frame.signature):
         return Refusal.BAD_SIGNATURE
     return None
+
+
+def is_in_roster(remote_key: PublicKey, committee: Committee) -> bool:
+    """Whether a relay has a place among the seats and standbys; its link proves who it is."""
+    return committee.seat_of(peer_id_of(remote_key)) is not None

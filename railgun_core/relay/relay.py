@@ -22,12 +22,13 @@ from railgun_core.committee.trust import Trust
 from railgun_core.committee.view import RelayView
 from railgun_core.events import Effect, Hangup, Send
 from railgun_core.relay.deaths import Deaths
+from railgun_core.relay.draws import Asker, Draws
 from railgun_core.relay.duties import Duties
 from railgun_core.relay.duty import BUSY_S, Duty, RelayLimits
 from railgun_core.relay.fellowship import Fellowship
 from railgun_core.relay.forward import from_member, from_post, from_replica
 from railgun_core.relay.links import LinkState, Session
-from railgun_core.relay.opening import refusal_of
+from railgun_core.relay.opening import is_in_roster, refusal_of
 from railgun_core.relay.posts import Answer, Posts, refusal_of_post
 from railgun_core.relay.sessions import MemberSession, ReplicaSession
 from railgun_core.relay.watches import Watches
@@ -54,6 +55,8 @@ from railgun_core.wire.frames import (
 from railgun_core.wire.kinds import FrameType, Refusal
 from railgun_core.wire.mail import Collect, Deposit, Obituary
 from railgun_core.wire.posts import Post, PostAnswer, PostStatus
+
+LATER_MS = 1_000  # when to ask again, where only time can help
 
 
 class Relay:
@@ -85,6 +88,7 @@ class Relay:
             identity, view=view, clock=clock, committee_size=committee_size, limits=limits, timers=self.timers
         )
         self.duties = self._duties.live
+        self._draws = Draws(view, limits)
         self._watches = Watches()
         self._deaths = Deaths(identity, view=view, watches=self._watches, trust=trust)
         self._fellowship = Fellowship(
@@ -253,47 +257,49 @@ class Relay:
 
     def posted(self, post: Post, answer: Answer, now: Instant, out: list[Effect]) -> None:
         """An envelope that came through the mixnet: taken in like a publication, answered once."""
-        code = refusal_of_post(post, self._clock, now)
-        duty = None if code is not None else self._duty_of(post, now, out)
-        if duty is None:
-            code = code or Refusal.NOT_SERVING
-        elif not self._posts.admits(duty, now):
-            code = Refusal.RATE
-        else:
-            before_bytes = self._duties.grant_room(duty)
-            if not from_post(duty, post.msg_id, post.frame, out):
-                code = Refusal.FULL
-            self._duties.held_bytes += duty.spool.held_bytes - before_bytes
-        if code is not None or duty is None:
+        found = refusal_of_post(post, self._clock, now) or self._duty_of(post, now, out)
+        code = found if isinstance(found, Refusal) else self._take_in(found, post, now, out)
+        if code is not None or isinstance(found, Refusal):
             answer(PostAnswer(PostStatus.REFUSED, code), now, out)
             return
-        self._advance(duty, now, out)
-        self._posts.wait(duty, answer, now, out)
-        self._note_arrivals(duty, now)
+        self._advance(found, now, out)
+        self._posts.wait(found, answer, now, out)
+        self._note_arrivals(found, now)
 
-    def _duty_of(self, post: Post, now: Instant, out: list[Effect]) -> Duty | None:
+    def _take_in(self, duty: Duty, post: Post, now: Instant, out: list[Effect]) -> Refusal | None:
+        if not self._posts.admits(duty, now):
+            return Refusal.RATE
+        before_bytes = self._duties.grant_room(duty)
+        taken = from_post(duty, post.msg_id, post.frame, out)
+        self._duties.held_bytes += duty.spool.held_bytes - before_bytes
+        return None if taken else Refusal.FULL
+
+    def _duty_of(self, post: Post, now: Instant, out: list[Effect]) -> Duty | Refusal:
         """The duty that a post is for; it begins here when this relay sees itself in the committee."""
         known = self.duties.get(TagHandle(post.tag[:8]))
         if known is not None:
-            return known if (known.tag, known.epoch) == (post.tag, post.epoch) else None
+            return known if (known.tag, known.epoch) == (post.tag, post.epoch) else Refusal.NOT_SERVING
+        if self._duties.is_full():
+            return Refusal.NOT_SERVING
+        if self._draws.draw_wait_ms(Asker.POST, None, now) is not None:
+            return Refusal.RATE
         committee = self._duties.committee(post.tag, post.epoch)
-        if committee.seat_of(self._own) is None or self._duties.is_full():
-            return None
+        if committee.seat_of(self._own) is None:
+            return Refusal.NOT_SERVING
         return self._begin(committee, now, out)
 
     # ------------------------------------------------------------ sessions
 
     def _open(self, state: LinkState, link: LinkId, frame: Open, now: Instant, out: list[Effect]) -> None:
         handle = TagHandle(frame.tag[:8])
-        committee = self._duties.committee(frame.tag, frame.epoch)
         known = self.duties.get(handle)
-        code = refusal_of(frame, state.remote_key, state.binding, committee, self._clock, now)
-        if code is None and known is None and self._duties.is_full():
-            code = Refusal.FULL
-        if code is None and known is not None and (known.tag != frame.tag or known.epoch != frame.epoch):
-            code = Refusal.NOT_SERVING
-        if code is not None:
-            out.append(Send(link, (Refused(handle, code, 1_000).encode(),)))
+        no = self._refusal(state, frame, known, now)
+        if no is not None:
+            out.append(Send(link, (Refused(handle, *no).encode(),)))
+            return
+        committee = known.committee if known is not None else self._duties.committee(frame.tag, frame.epoch)
+        if frame.role is Role.RELAY and not is_in_roster(state.remote_key, committee):
+            out.append(Send(link, (Refused(handle, Refusal.NOT_SERVING, LATER_MS).encode(),)))
             return
         if known is None and committee.seat_of(self._own) is None:
             records = self._view.committee_records(committee)
@@ -304,6 +310,25 @@ class Relay:
             self._fellowship.asked(duty, link, self._opened(duty), now, out)
         else:
             self._open_member(duty, state, link, frame.slice, now, out)
+
+    def _refusal(self, state: LinkState, frame: Open, known: Duty | None, now: Instant) -> tuple[Refusal, int] | None:
+        """Why not, and when to ask again, ms; or None. What is dear comes last, and is granted so often a second."""
+        is_member = frame.role is Role.MEMBER
+        wait_ms = self._draws.signature_wait_ms(state, now) if is_member else None
+        if wait_ms is not None:
+            return Refusal.RATE, wait_ms
+        code = refusal_of(frame, state.binding, self._clock, now)
+        if code is None and known is None and not is_member and self._view.get(peer_id_of(state.remote_key)) is None:
+            code = Refusal.NOT_SERVING  # in no committee that this relay could draw
+        if code is None and known is None and self._duties.is_full():
+            code = Refusal.FULL
+        if code is None and known is not None and (known.tag != frame.tag or known.epoch != frame.epoch):
+            code = Refusal.NOT_SERVING
+        if code is not None:
+            return code, LATER_MS
+        asker = Asker.MEMBER if is_member else Asker.FELLOW
+        wait_ms = self._draws.draw_wait_ms(asker, state, now) if known is None else None
+        return None if wait_ms is None else (Refusal.RATE, wait_ms)
 
     def _open_member(
         self, duty: Duty, state: LinkState, link: LinkId, slice_: Slice, now: Instant, out: list[Effect]
