@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from railgun_core.base.ids import DialId, LinkId, PublicKey, RoomId, Tag
+from railgun_core.base.ids import DialId, Group, LinkId, PublicKey, RoomId, Tag
 from railgun_core.changes import Change, Delivery, Item
 from railgun_core.wire.frames import Cell
 from railgun_core.wire.records import Record
@@ -19,12 +19,16 @@ from railgun_core.wire.records import Record
 
 @dataclass(frozen=True, slots=True)
 class LinkUp:
-    """A link is open and both keys are proved. `dial` names the Dial effect it answers; None for inbound links."""
+    """A link is open and both keys are proved. `dial` names the Dial effect it answers; None for inbound links.
+
+    `group`: the address group of the other side of an inbound link; None where it says nothing of who that is.
+    """
 
     link: LinkId
     remote_key: PublicKey
     binding: bytes
     dial: DialId | None
+    group: Group | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -262,7 +262,7 @@ class Node:
             self.relay.link_up(event.link, event.remote_key, event.binding, now, out, inbound=event.dial is None)
             self.mixnet.link_up(event.link, peer_id_of(event.remote_key), now, out)
             if event.dial is None:
-                self.mailbox.link_up(event.link, event.binding, now)
+                self.mailbox.link_up(event.link, event.binding, now, group=event.group)
         elif self.mixnet.client.link_up(event.link, event.dial, now, out):
             self._guard_links.add(event.link)
             self.rooms.view_changed(now, out)  # there is a way now, and guards are no relays of own rooms

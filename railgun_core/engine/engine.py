@@ -31,7 +31,7 @@ from railgun_core.engine.disk import DiskWatch
 from railgun_core.engine.entering import Entering, dht_config, records_of
 from railgun_core.engine.keeping import Keeping
 from railgun_core.engine.ledger import EngineLedger
-from railgun_core.engine.links import Handler, LinkTable
+from railgun_core.engine.links import Handler, LinkTable, group_of_link
 from railgun_core.engine.modes import Modes
 from railgun_core.engine.network import node_config
 from railgun_core.engine.ports import Ports, bind_ports
@@ -349,7 +349,8 @@ class Engine:
         """An inbound link is open (the Acceptor of the transports)."""
         handler = self.links.reserve()
         handler.opened(link)
-        self.tell(LinkUp(handler.number, link.remote_key, link.binding, None))
+        group = group_of_link(link, by_port=self.node.config.by_port)
+        self.tell(LinkUp(handler.number, link.remote_key, link.binding, None, group))
         handler.released()
         return handler
 

@@ -10,10 +10,11 @@ import itertools
 from collections import Counter
 from collections.abc import Callable
 
-from railgun_core.base.ids import LinkId, PublicKey
+from railgun_core.base.ids import Group, LinkId, PublicKey
 from railgun_core.transport.link import CloseReason, Link
 from railgun_core.wire.frames import ENVELOPE_HEADER_BYTES, FrameBatch
 from railgun_core.wire.kinds import FrameType
+from railgun_core.wire.records import group_of
 
 TUNNEL = "tunnel"
 
@@ -99,6 +100,11 @@ class LinkTable:
                 self._down_bytes += link.bytes_received
             self.closed[reason.value] += 1
             self._on_closed(number, reason)
+
+
+def group_of_link(link: Link, *, by_port: bool) -> Group | None:
+    """The address group of a link's other side; None for links in memory, and where all peers share one address."""
+    return group_of(link.remote_host, 0, by_port=False) if link.remote_host and not by_port else None
 
 
 class Handler:

@@ -2,20 +2,22 @@
 
 A page is planned from the names in memory, so it is bounded before a byte is read; the disk answers later. It says how
 far it came and whether there is more; who wants more asks again, and so takes no more than it can. Who has all and
-wants to follow is sent each later envelope as soon as that is durable, until the link ends.
+wants to follow is sent each later envelope as soon as that is durable, until the link ends or others need the place;
+then it is told so, and when to ask again.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from railgun_core.base.clock import Instant
 from railgun_core.base.ids import LinkId, Tag, handle_of
 from railgun_core.base.timers import Timers
 from railgun_core.events import Effect, FetchMail, MailFetched, Send
-from railgun_core.mailbox.limits import LINK_FETCHES, LINK_FOLLOWS, PAGE_BYTES, PAGE_ENVELOPES, MailboxLimits
+from railgun_core.mailbox.following import Following
+from railgun_core.mailbox.limits import LINK_FETCHES, PAGE_BYTES, PAGE_ENVELOPES, MailboxLimits
 from railgun_core.mailbox.links import MailLink
 from railgun_core.mailbox.names import Kept
 from railgun_core.mailbox.shelf import MailTag
@@ -26,6 +28,7 @@ from railgun_core.wire.mail import Collect, Collected
 FETCH_WITHIN_S = 10.0  # guess: a disk that takes longer for a megabyte is not waited for
 BUSY_RETRY_MS = 1_000
 FULL_RETRY_MS = 5_000
+FOLLOW_RETRY_MS = 30_000  # somebody may have gone by then
 
 MailTimers = Timers[tuple[str, int]]
 
@@ -40,23 +43,20 @@ class _Fetch:
 
 
 class Collecting:
-    """The pages on their way from the disk, and the followers of all tags."""
+    """The pages on their way from the disk, and who follows."""
 
-    def __init__(self, timers: MailTimers) -> None:
+    def __init__(self, timers: MailTimers, limits: Callable[[], MailboxLimits]) -> None:
         self._timers = timers
+        self._limits = limits
         self._tickets = itertools.count(1)
         self._fetches: dict[int, _Fetch] = {}
-        self._followers: dict[Tag, dict[LinkId, MailLink]] = {}
-        self._following = 0
+        self._following = Following()
         self.collections = 0  # answers to COLLECT
 
     def refusal(self, state: MailLink, asked: Collect, limits: MailboxLimits) -> tuple[Refusal, int] | None:
         """Why this cannot be asked now and when to ask again, ms; None when it can."""
         if asked.tag in state.fetching or len(state.fetching) >= LINK_FETCHES or len(self._fetches) >= limits.fetches:
             return Refusal.RATE, BUSY_RETRY_MS
-        wants_more = asked.follow and asked.tag not in state.follows
-        if wants_more and (self._following >= limits.followers or len(state.follows) >= LINK_FOLLOWS):
-            return Refusal.FULL, FULL_RETRY_MS
         return None
 
     def answer(
@@ -100,17 +100,12 @@ class Collecting:
     def arrived(self, held: MailTag, kept: Kept, frame: bytes, out: list[Effect]) -> None:
         """An envelope has become durable: send it to those who follow."""
         said = Collected(held.handle, kept.position + 1, False).encode()
-        for link in self._followers.get(held.tag, ()):
+        for link in self._following.links(held.tag):
             out.append(Send(link, (frame, said)))
 
     def link_down(self, link: LinkId, state: MailLink) -> None:
         """Nobody is left to send to."""
-        for tag in state.follows:
-            followers = self._followers[tag]
-            del followers[link]
-            self._following -= 1
-            if not followers:
-                del self._followers[tag]
+        self._following.link_down(link, state)
         for ticket in [t for t, fetch in self._fetches.items() if fetch.state is state]:
             self._end(ticket)
 
@@ -135,10 +130,16 @@ class Collecting:
         missed = (notice.encode(),) if notice is not None and notice.last >= asked.position else ()
         out.append(Send(link, (*missed, *frames, said.encode())))
         self.collections += 1
-        if asked.follow and not said.more and asked.tag not in state.follows:
-            state.follows.add(asked.tag)
-            self._followers.setdefault(asked.tag, {})[link] = state
-            self._following += 1
+        if asked.follow and not said.more:
+            self._follow(link, state, asked.tag, out)
+
+    def _follow(self, link: LinkId, state: MailLink, tag: Tag, out: list[Effect]) -> None:
+        """A link has all there is, and hears of the rest if there is room; who has none, or has to go, is told."""
+        limits = self._limits()
+        has_room = self._following.has_room(link, state, tag, limits)
+        gone = self._following.follow(link, state, tag, limits) if has_room else (link, tag)
+        if gone is not None:
+            out.append(Send(gone[0], (Refused(handle_of(gone[1]), Refusal.FULL, FOLLOW_RETRY_MS).encode(),)))
 
 
 def _page(waiting: Sequence[Kept]) -> tuple[Kept, ...]:

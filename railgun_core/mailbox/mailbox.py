@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from railgun_core.base.clock import Instant
-from railgun_core.base.ids import LinkId, MsgId, Tag, handle_of
+from railgun_core.base.ids import Group, LinkId, MsgId, Tag, handle_of
 from railgun_core.base.keys import Identity, verify
 from railgun_core.base.ratelimit import TokenBucket
 from railgun_core.base.timers import Timers
@@ -64,7 +64,7 @@ class Mailbox:
         self.serves = False
         self.clock_is_wrong = False  # then nothing is held to have expired
         self.timers: Timers[tuple[str, int]] = Timers()
-        self._collecting = Collecting(self.timers)
+        self._collecting = Collecting(self.timers, lambda: self.limits)
 
     def start(self, stored: tuple[StoredMail, ...], now: Instant, out: list[Effect], *, serves: bool) -> None:
         """Take back what was kept before a restart. Without `serves` it is still handed out, but nothing is added."""
@@ -99,10 +99,10 @@ class Mailbox:
 
     # ------------------------------------------------------------ links and frames
 
-    def link_up(self, link: LinkId, binding: bytes, now: Instant) -> None:
-        """An inbound link is open."""
+    def link_up(self, link: LinkId, binding: bytes, now: Instant, *, group: Group | None = None) -> None:
+        """An inbound link is open. `group`: the address group of the other side; None: not known."""
         if len(self._links) < self.limits.links:
-            self._links[link] = new_link(binding, self.limits, now.mono_s)
+            self._links[link] = new_link(binding, self.limits, now.mono_s, group=group)
 
     def link_down(self, link: LinkId) -> None:
         """A link is gone; what was left on it stays."""

@@ -28,6 +28,7 @@ FOLLOW_AFTER_S = 1.0  # no relay for so long: what is deposited now is wanted no
 STAY_S = 30.0  # and for so long after one is there again
 ENOUGH_AFTER_S = 2.0  # a day's slower mailboxes are waited for so long when enough have answered
 DAY_WITHIN_S = 60.0
+FOLLOW_AGAIN_S = 60.0  # whatever a mailbox without a place says
 AGAIN_S = (5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 300.0)
 POLL_S = 900.0  # what somebody left who saw no committee, and whom nobody has heard of since
 MAX_BOX_BYTES = 64 * 1024 * 1024  # of one mailbox and day at a time: a tag may hold 50 MB
@@ -80,7 +81,7 @@ def follow(room: Room, lane: Lane, links: MailLinks, now: Instant, out: list[Eff
     """Be told of what is deposited from now on."""
     for mailbox in links.targets(room, lane, now).mailboxes:
         box = links.box(room, lane, mailbox, now, out)
-        if box is not None and not box.follow:
+        if box is not None and not box.follow and now.mono_s >= box.not_before_s:
             box.follow = True
             box.wants = True
             ask(room, box, now, out)
@@ -136,6 +137,10 @@ def collected(room: Room, box: Box, frame: Collected, now: Instant, out: list[Ef
 
 def refused(box: Box, code: Refusal, retry_s: float, now: Instant) -> bool:
     """A mailbox will not: whether it is to be left for a while; else it is asked again."""
+    if code is Refusal.FULL and box.follows and not box.asks:  # all was read; only there is no place to hear of more
+        box.follow = box.follows = False
+        box.used_s, box.not_before_s = now.mono_s, now.mono_s + min(retry_s, FOLLOW_AGAIN_S)
+        return False
     if code in (Refusal.RATE, Refusal.FULL) and retry_s <= ENOUGH_AFTER_S:
         box.asks, box.wants, box.not_before_s = False, True, now.mono_s + max(0.1, retry_s)
         return False

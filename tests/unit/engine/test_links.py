@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from railgun_core.base.ids import LinkId, PublicKey
-from railgun_core.engine.links import LinkTable
+from railgun_core.base.ids import Group, LinkId, PublicKey
+from railgun_core.engine.links import LinkTable, group_of_link
 from railgun_core.transport.link import CloseReason
 from railgun_core.wire.frames import FrameBatch, Ping
 from tests.unit.relay.desk import batch_of, envelope
@@ -40,6 +40,16 @@ class Story:
 
     def _closed(self, link: LinkId, reason: CloseReason) -> None:
         self.told.append(("closed", link, reason))
+
+
+def test_a_link_has_the_address_group_of_its_other_side_where_that_says_something() -> None:
+    link = StillLink()
+    assert group_of_link(link, by_port=False) == Group(b"\x7f\x00")
+    assert group_of_link(link, by_port=True) is None  # a network on one machine
+    link.remote_host = "2001:db8:7:8::1"
+    assert group_of_link(link, by_port=False) == Group(bytes.fromhex("20010db8"))
+    link.remote_host = ""  # in memory
+    assert group_of_link(link, by_port=False) is None
 
 
 PING = batch_of(Ping(1).encode())

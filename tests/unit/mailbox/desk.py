@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from railgun_core.base.clock import Instant
-from railgun_core.base.ids import LinkId, MsgId, Tag
+from railgun_core.base.ids import Group, LinkId, MsgId, Tag
 from railgun_core.base.keys import Identity
 from railgun_core.changes import MailAdd, MailDrop, MailEvict
 from railgun_core.committee.epoch import DAY_S
@@ -127,11 +127,11 @@ class Desk:
             self._wires: dict[LinkId, Wire] = {}
         return self._wires
 
-    def wire(self) -> Wire:
+    def wire(self, *, group: Group | None = None) -> Wire:
         """A new inbound link."""
         link = LinkId(next(self.numbers))
         found = self.wires[link] = Wire(self, link, b"binding of %d" % link)
-        self.mailbox.link_up(link, found.binding, self.now)
+        self.mailbox.link_up(link, found.binding, self.now, group=group)
         return found
 
     def commit(self) -> Save:

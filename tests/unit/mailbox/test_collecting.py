@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from railgun_core.base.ids import Tag
+from railgun_core.base.ids import Group, Tag
 from railgun_core.events import MailFetched
-from railgun_core.mailbox.collecting import FETCH_WITHIN_S
+from railgun_core.mailbox.collecting import FETCH_WITHIN_S, FOLLOW_RETRY_MS
 from railgun_core.mailbox.limits import LINK_FETCHES, LINK_FOLLOWS, PAGE_BYTES, PAGE_ENVELOPES
 from railgun_core.wire.frames import Refused
 from railgun_core.wire.kinds import Refusal
@@ -153,11 +153,57 @@ def test_followers_have_bounds_by_link_and_in_all() -> None:
     member.ask(key=room(99), follow=True)
     assert member.codes() == [Refusal.FULL]
     assert desk.wire().collect(follow=True) == ([], 1)
-    late = desk.wire()
+    assert member.codes() == []
+    assert desk.wire().collect(follow=True) == ([], 1)
+    assert member.codes() == [Refusal.FULL]  # it had most
+
+
+def test_where_all_have_one_place_nobody_gives_way() -> None:
+    desk = Desk(small(followers=2, draws_burst=99))
+    first, second, late = (desk.wire() for _ in range(3))
+    for wire in (first, second):
+        wire.collect(follow=True)
     late.ask(follow=True)
-    assert late.codes() == [Refusal.FULL]
-    member.drop()
-    assert late.collect(follow=True) == ([], 1)
+    assert (first.codes(), second.codes(), late.codes()) == ([], [], [Refusal.FULL])
+    first.drop()
+    late.ask(follow=True)
+    assert late.codes() == []
+
+
+def test_who_finds_no_place_to_follow_gets_what_is_there_and_hears_when_to_ask_again() -> None:
+    desk = filled(1, followers=0)
+    member = desk.wire()
+    member.ask(follow=True)
+    desk.read()
+    numbers, control = member.all()
+    assert numbers == [1]
+    assert [type(frame).__name__ for frame in control] == ["Collected", "Refused"]
+    assert control[-1] == Refused(Tag(room(0).public_key)[:8], Refusal.FULL, FOLLOW_RETRY_MS)
+
+
+def test_a_crowd_of_followers_gives_way_to_a_newcomer_and_is_told_so() -> None:
+    desk = Desk(small(followers=2 * LINK_FOLLOWS, draws_burst=99, pages_burst=99))
+    crowd = [desk.wire() for _ in range(2)]
+    for n in range(LINK_FOLLOWS):
+        for wire in crowd:
+            wire.collect(key=room(n), follow=True)
+    late = desk.wire()
+    assert late.collect(key=room(0), follow=True) == ([], 1)
+    assert [wire.codes() for wire in crowd] == [[Refusal.FULL], []]
+    desk.wire().leave(deposit(1))
+    desk.save()
+    assert [wire.all()[0] for wire in (*crowd, late)] == [[], [1], [1]]
+
+
+def test_one_address_group_has_its_share_of_followers() -> None:
+    desk = Desk(small(group_followers=3, draws_burst=99))
+    crowd = [desk.wire(group=Group(b"\x14\x01")) for _ in range(4)]
+    for wire in crowd:
+        wire.collect(follow=True)
+    assert [wire.codes() for wire in crowd] == [[], [], [], []]  # heard while collecting
+    assert len(desk.mailbox._collecting._following) == 3
+    assert desk.wire(group=Group(b"\x14\x02")).collect(follow=True) == ([], 1)
+    assert len(desk.mailbox._collecting._following) == 4
 
 
 def test_a_link_waits_for_one_page_of_a_tag_at_a_time() -> None:

@@ -204,6 +204,25 @@ def test_a_silent_mailbox_does_not_hold_up_the_collection() -> None:
     assert three not in table.relays
 
 
+def test_a_mailbox_without_a_place_for_followers_is_read_on_and_asked_again_later() -> None:
+    table, boxes = seated()
+    for box in boxes:
+        box.say(done(1))
+    table.answers = False  # the committee is gone: what is deposited from now on is wanted at once
+    for relay in [relay for relay in table.relays if relay not in boxes]:
+        relay.die()
+    table.after(8.0)
+    one = boxes[0]
+    assert asked(one)[-1].follow
+    one.say(done(1), Refused(HANDLE, Refusal.FULL, 30_000).encode())
+    assert one in table.relays
+    said = len(asked(one))
+    table.after(8.0)
+    assert len(asked(one)) == said
+    boxes[1].say(Refused(HANDLE, Refusal.FULL, 30_000).encode())  # before anything was read: not one to wait for
+    assert boxes[1] not in table.relays
+
+
 def test_mail_that_was_lost_is_said_once_when_one_of_its_mailboxes_signed_it() -> None:
     table, (one, two, _) = seated()
     signer = next(box for box in BOXES if box.peer_id == one.peer_id)
