@@ -45,7 +45,7 @@ class Leaving:
         self._detour = detour
         self._guarded = guarded
         self._spools: dict[tuple[RoomId, Tag], Spool] = {}
-        self._told_formers: set[bytes] = set()
+        self._told_formers: set[tuple[int, bytes]] = set()  # day and letter
 
     # ------------------------------------------------------------ packing and giving
 
@@ -77,13 +77,17 @@ class Leaving:
         self.hand_out(room, now, out)
 
     def _tell_former(self, room: Room, day: int, now: Instant) -> None:
-        """Letters with a new root, for who is away: under the root that it knows, once."""
+        """Letters with a new root, for who is away: under the root that it knows, once a day.
+
+        A day's mail is dropped here when the next one begins, kept or not; so each day says it anew.
+        """
+        self._told_formers = {told for told in self._told_formers if told[0] == day}
         for former in room.lineage.formers[-KEEP_FORMERS:]:
             if now.unix_s < former.until_s - AWAIT_S + UNCONFIRMED_AFTER_S:
                 continue
             for readers, content in former.letters:
-                if content not in self._told_formers and not readers.isdisjoint(former.awaited):
-                    self._told_formers.add(content)
+                if (day, content) not in self._told_formers and not readers.isdisjoint(former.awaited):
+                    self._told_formers.add((day, content))
                     spool = self._spool(room, mail_lane(former.mail, former.root, day, self._context.rng))
                     packing.add_letter(room, spool, content, now)
 

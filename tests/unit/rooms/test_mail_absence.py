@@ -257,3 +257,26 @@ def test_a_member_that_was_away_while_somebody_was_removed_learns_of_it_by_mail(
     village.stop("member0", "member1", *relays)
     village.start("member2")
     village.run_until(lambda: village.read("member2") == [b"without the one"], within_s=60.0)
+
+
+def test_a_new_root_that_no_mailbox_kept_by_midnight_is_left_with_those_of_the_next_day() -> None:
+    village = Village(mailboxes=3, members=3)
+    village.skip(DAY_S - village.now.unix_s % DAY_S - 60)
+    relays, boxes = [h.name for h in village.named("relay")], [h.name for h in village.named("box")]
+    people = [h.name for h in village.named("member")]
+    village.start(*relays, *boxes, *people)
+    village.enter(*people)
+    village.stop("member2", *boxes)
+    rooms = village.houses["member0"].up.rooms
+    room = rooms.rooms[village.room]
+    out: list[Effect] = []
+    rooms.remove(room, village.houses["member1"].up.rooms.rooms[village.room].me, village.now, out)
+    village.apply(village.houses["member0"], out)
+    village.run(90.0)
+    village.start(*boxes)
+    village.run(60.0)
+    village.say("member0", b"without the one")
+    village.run(30.0)
+    village.stop("member0", "member1", *relays)
+    village.start("member2")
+    village.run_until(lambda: village.read("member2") == [b"without the one"], within_s=60.0)
