@@ -52,11 +52,12 @@ class DiskWatch:
         except OSError:
             return  # the next write says what is wrong
         is_low = free_bytes < STOP_BELOW_BYTES
-        if is_low and self._engine.node.config.mailbox is not None:
+        mailbox = self._engine.node.mailbox
+        if is_low and (mailbox.serves or mailbox.is_emptying):
             out: list[Effect] = []
             lacking_bytes = max(0, FULL_BELOW_BYTES - free_bytes - self._given_bytes)
             self._given_bytes += lacking_bytes
-            self._engine.node.mailbox.evict(lacking_bytes, now, out)
+            mailbox.evict(lacking_bytes, now, out)
             self._engine.carry_out(out)
         if not is_low:
             self._given_bytes = 0

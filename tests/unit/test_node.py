@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from railgun_core.base.ids import DialId, LinkId, PeerId
+from railgun_core.base.ids import DialId, LinkId, MsgId, PeerId, Tag
 from railgun_core.base.keys import Identity
-from railgun_core.changes import SecretPut, StoredState
+from railgun_core.changes import SecretPut, StoredMail, StoredState
 from railgun_core.committee.lookups import AFTER_CHANGE_S
 from railgun_core.committee.trust import Trust
 from railgun_core.events import (
@@ -90,6 +90,20 @@ def test_a_peer_that_does_not_serve_takes_no_links() -> None:
     node = node_of(relays=False)
     assert inbound(node, 5) == [Hangup(LinkId(5))]
     assert node.frames(LinkId(5), batch_of(Ping(1).encode()), NOW) == []
+
+
+def test_who_still_hands_out_mail_takes_links_though_it_serves_nobody_any_more() -> None:
+    config = NodeConfig(CLOCK, SIZE, by_port=False, puzzle_bits=0, limits=RelayLimits(), relays=False)
+    node = Node(OWN, config, random.Random(1))
+    kept = ((1, MsgId(b"m" * 16), 300, int(NOW.unix_s) + 86_400),)
+    node.start(StoredState((), (), mail=(StoredMail(Tag(b"t" * 32), int(NOW.unix_s // 86_400), 2, kept),)), NOW)
+    assert inbound(node, 5) == []
+    out: list[Effect] = []
+    node.mailbox.empty(NOW, out)
+    (save,) = only(out, Save)
+    assert isinstance(save, Save)
+    node.handle(Saved(save.ticket), NOW)
+    assert inbound(node, 6) == [Hangup(LinkId(6))]
 
 
 def test_an_inbound_link_belongs_to_the_relay_and_its_end_is_forgotten() -> None:

@@ -17,10 +17,9 @@ NOW = Instant(1.0, 1_800_000_000.0)
 class Recorded:
     """An engine with or without a mailbox; `evicted`: how much it was told to give back."""
 
-    def __init__(self, *, mailbox: bool) -> None:
-        self.node = cast("Any", self)
-        self.config = self
-        self.mailbox = cast("Any", self) if mailbox else None
+    def __init__(self, *, mailbox: bool, emptying: bool = False) -> None:
+        self.node = self.mailbox = cast("Any", self)
+        self.serves, self.is_emptying = mailbox, emptying
         self.evicted: list[int] = []
         self.notices: list[tuple[str, str, str]] = []
 
@@ -63,6 +62,11 @@ def test_who_is_no_mailbox_has_nothing_to_give_back_and_says_so_all_the_same() -
     engine = watched(Recorded(mailbox=False), 1 * MB, 1 * MB)
     assert engine.evicted == []
     assert [code for code, _, _ in engine.notices] == ["disk-low"]
+
+
+def test_who_keeps_mail_no_more_still_gives_back_what_is_left_of_it() -> None:
+    engine = watched(Recorded(mailbox=False, emptying=True), FULL_BELOW_BYTES - 5 * MB)
+    assert engine.evicted == [5 * MB]
 
 
 def test_a_disk_that_cannot_be_asked_is_left_to_the_next_write() -> None:
