@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from railgun_core.config import HostPort
+from railgun_core.demo.central import jetstream_settings
 
 HOST = "127.0.0.1"
 READY_S = 15.0
@@ -53,9 +54,10 @@ class NatsServer:
         self.folder = folder
         self._program = nats_server()
         self._process: subprocess.Popen[bytes] | None = None
-        store = f'jetstream {{ store_dir: "{folder / "store"}" }}\n' if jetstream else ""
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "nats.conf").write_text(f'listen: "{self.place}"\n{store}{options}', encoding="utf-8")
+        settings = folder / "nats.conf"
+        store = jetstream_settings(self._program, folder / "store", beside=settings) if jetstream else ""
+        settings.write_text(f'listen: "{self.place}"\n{store}{options}', encoding="utf-8")
 
     @property
     def pid(self) -> int:

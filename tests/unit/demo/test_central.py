@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from railgun_core.base.errors import EnvironmentFailure
 from railgun_core.demo import central
-from railgun_core.demo.central import ALSO_IN, PROGRAM, CentralServer
+from railgun_core.demo.central import ALSO_IN, PROGRAM, SYNCED, CentralServer, jetstream_settings
 from railgun_core.demo.plan import free_port
 
 needs_server = pytest.mark.skipif(
@@ -31,6 +32,29 @@ async def test_it_listens_after_each_start_and_keeps_its_place(tmp_path: Path) -
     finally:
         await server.stop()
     assert server.process.returncode is not None
+
+
+@pytest.mark.parametrize(("knows", "synced"), [(0, True), (1, False)])
+def test_it_syncs_before_it_acknowledges_where_the_server_knows_how(knows: int, synced: bool, tmp_path: Path) -> None:
+    """From 2.10 on it does; older ones refuse the whole file."""
+    program = tmp_path / "some-server"
+    program.write_text(f"#!/bin/sh\nexit {knows}\n", encoding="utf-8")
+    program.chmod(0o700)
+    found = jetstream_settings(str(program), tmp_path / "store", beside=tmp_path / "conf")
+    assert (SYNCED in found) == synced
+    assert f'store_dir: "{(tmp_path / "store").as_posix()}"' in found
+
+
+@needs_server
+def test_the_installed_server_takes_the_settings_that_it_is_given(tmp_path: Path) -> None:
+    program = shutil.which(PROGRAM) or shutil.which(PROGRAM, path=ALSO_IN)
+    assert program is not None
+    found = jetstream_settings(program, tmp_path / "store", beside=tmp_path / "conf")
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10, check=True).stdout
+    version = tuple(int(part) for part in said.strip().rpartition("v")[2].split(".")[:2])
+    assert (SYNCED in found) == (version >= (2, 10))
+    (tmp_path / "conf").write_text(found, encoding="utf-8")
+    subprocess.run([program, "-t", "-c", str(tmp_path / "conf")], capture_output=True, timeout=10, check=True)
 
 
 @needs_server
