@@ -33,7 +33,7 @@ QScrollArea, #scrolled {{ background: {bg}; border: none; }}
 #cardTitle, #muted {{ color: {muted}; }}
 #section {{ font-weight: 600; }}
 #small {{ color: {muted}; font-size: 12px; }}
-#problem {{ color: {bad}; font-size: 12px; }}
+#problem {{ color: {bad}; font-size: 12px; font-weight: 600; }}
 #tiny {{ color: {muted}; font-size: 11px; }}
 #mono {{ font-family: "{mono}"; font-size: 12px; }}
 #up {{ color: {accent}; font-size: 13px; font-weight: 600; }}
