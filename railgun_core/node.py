@@ -159,7 +159,9 @@ class Node:
         out: list[Effect] = []
         self.relay.restore(stored.replay)
         self.mixnet.start(stored, now, out, serves=self.config.serves)
-        self.mailbox.start(stored.mail, now, out, serves=self.config.mailbox is not None)
+        self.mailbox.start(
+            stored.mail, now, out, serves=self.config.mailbox is not None, restored_backup=stored.restored_backup
+        )
         self.rooms.restore(stored.rooms, now, out, restored_backup=stored.restored_backup)
         self.review_cover(now, out)
         self._timers.set("lookup", now.mono_s)

@@ -66,10 +66,18 @@ class Mailbox:
         self.timers: Timers[tuple[str, int]] = Timers()
         self._collecting = Collecting(self.timers, lambda: self.limits)
 
-    def start(self, stored: tuple[StoredMail, ...], now: Instant, out: list[Effect], *, serves: bool) -> None:
+    def start(
+        self,
+        stored: tuple[StoredMail, ...],
+        now: Instant,
+        out: list[Effect],
+        *,
+        serves: bool,
+        restored_backup: bool = False,
+    ) -> None:
         """Take back what was kept before a restart. Without `serves` it is still handed out, but nothing is added."""
         self.serves = serves
-        self._shelf.restore(stored)
+        self._shelf.restore(stored, restored_backup=restored_backup)
         self.timers.set(("expire", 0), now.mono_s + EXPIRE_EVERY_S)  # by then others have told what time it is
         self._fit(now, out)
 

@@ -42,6 +42,9 @@ class Pending:
     answers: list[Answer] = field(default_factory=list)
 
 
+BEYOND = 2**32  # positions; no mailbox gives so many between a copy of its store and its return
+
+
 @dataclass(slots=True, eq=False)
 class MailTag:
     """The mail of one tag. `kept` is in order of position; `next_durable` is one past all that ever was durable."""
@@ -70,11 +73,18 @@ class Shelf:
         self.used_bytes = 0
         self.unsaved_bytes = 0
         self.envelopes = 0
+        self._skipped = 0
 
-    def restore(self, stored: Iterable[StoredMail]) -> None:
-        """Take back what was kept before a restart."""
+    def restore(self, stored: Iterable[StoredMail], *, restored_backup: bool) -> None:
+        """Take back what was kept before a restart.
+
+        An older copy of the store does not know which positions it gave since: readers have passed some of them, and
+        what came under these again would be hidden from them. So it goes on far beyond.
+        """
+        self._skipped = BEYOND if restored_backup else 0
         for one in stored:
-            held = MailTag(one.tag, one.day, one.next_position, one.next_position)
+            next_position = one.next_position + self._skipped
+            held = MailTag(one.tag, one.day, next_position, next_position)
             held.kept = Names(Kept(*entry) for entry in one.kept)
             held.charged_bytes = sum(charge(kept.size) for kept in held.kept)
             held.disk_bytes = sum(on_disk(kept.size) for kept in held.kept)
@@ -92,7 +102,7 @@ class Shelf:
         """Give the next position of a tag to an envelope that is not durable yet."""
         held = self.tags.get(tag)
         if held is None:
-            held = self.tags[tag] = MailTag(tag, day)
+            held = self.tags[tag] = MailTag(tag, day, 1 + self._skipped, 1 + self._skipped)
             self.used_bytes += LEAST_CHARGE_BYTES
         pending = Pending(Kept(held.next_position, digest, size, expiry_s))
         held.next_position += 1

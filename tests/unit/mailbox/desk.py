@@ -72,6 +72,7 @@ class Desk:
     now: Instant = START
     disk: MemoryMail = field(default_factory=MemoryMail)
     serves: bool = True
+    restored_backup: bool = False
 
     def __post_init__(self) -> None:
         self.numbers = itertools.count(1)
@@ -86,7 +87,9 @@ class Desk:
         self.notices: list[Noticed] = []
         self.soon: list[MailDrop] = []
         self.mailbox = Mailbox(OWN, view=VIEW, limits=self.limits, when_saved=self._ticket)
-        self.mailbox.start(self.disk.stored(), self.now, self.out, serves=self.serves)
+        self.mailbox.start(
+            self.disk.stored(), self.now, self.out, serves=self.serves, restored_backup=self.restored_backup
+        )
         self.sort()
 
     crash = begin

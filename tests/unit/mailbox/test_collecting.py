@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 
 from railgun_core.base.ids import Group, Tag
@@ -296,3 +298,27 @@ def test_an_answer_nobody_asked_for_is_ignored() -> None:
     desk = filled(1)
     desk.do(lambda box, now, out: box.fetched(MailFetched(99, ()), now, out))
     assert said(desk.wire()) == []
+
+
+def test_an_older_copy_of_the_store_hides_nothing_from_who_read_further() -> None:
+    desk = Desk()
+    sender, reader = desk.wire(), desk.wire()
+    sender.leave(*(deposit(n) for n in range(10)))
+    desk.save()
+    copy = deepcopy(desk.disk)
+    sender.leave(*(deposit(n) for n in range(10, 20)))
+    desk.save()
+    _, position = reader.collect()
+    desk.disk, desk.restored_backup = copy, True
+    desk.crash()
+    sender, reader = desk.wire(), desk.wire()
+    sender.leave(*(deposit(n) for n in range(100, 115)))
+    desk.save()
+    got, position = reader.collect(position)
+    assert set(got) >= set(range(100, 115))
+    desk.restored_backup = False
+    desk.crash()
+    sender, reader = desk.wire(), desk.wire()
+    sender.leave(deposit(200))
+    desk.save()
+    assert reader.collect(position)[0] == [200]

@@ -55,7 +55,7 @@ def test_what_was_stored_is_taken_back_with_its_newest_notice() -> None:
     notices = [sign_evicted(OWN, TAG, 5, first=n, last=4, count=1, at_s=9) for n in (1, 2)]
     shelf = Shelf()
     kept = ((5, id_of(1), 289, 99), (7, id_of(2), 4_129, 99))
-    shelf.restore([StoredMail(TAG, 5, 9, kept, tuple(n.encode() for n in notices))])
+    shelf.restore([StoredMail(TAG, 5, 9, kept, tuple(n.encode() for n in notices))], restored_backup=False)
     held = shelf.tags[TAG]
     assert (held.next_position, held.next_durable, held.notice) == (9, 9, notices[1])
     assert held.kept.since(6, 9) == [Kept(7, id_of(2), 4_129, 99)]
