@@ -7,6 +7,7 @@ attack tests. A test that hangs is broken off after its deadline, so that one ba
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import shutil
@@ -82,6 +83,20 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[object]:
+    """After the last test of a module with windows: throw away what is left of them here, on the thread they belong to.
+
+    Else a collection on another thread, of a store or an executor in a later test, ends them there, and Qt crashes.
+    """
+    with_windows = "qapp" in getattr(item, "fixturenames", ())
+    try:
+        return (yield)
+    finally:
+        if with_windows and (nextitem is None or nextitem.path != item.path):
+            gc.collect()
 
 
 @pytest.fixture
