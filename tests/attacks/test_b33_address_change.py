@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,28 +15,12 @@ import pytest
 
 from tests.attacks.crowd import OPTIONS, group_by
 from tests.attacks.test_b32_suspend_resume import crowd, until_read
-from tests.integration.conftest import ROOT, RealNode, joined, numbered
+from tests.integration.conftest import RealNode, joined, numbered
+from tests.integration.halves import ip, why_not
 
 HOSTS = [f"10.77.0.{number}" for number in range(1, 5)]
 PORT = 7_700
 RECOVERS_S = 5.0
-
-
-def why_not() -> str:
-    """Why namespaces cannot be made here; empty when they can."""
-    if sys.platform != "linux" or shutil.which("ip") is None:
-        return "network namespaces need Linux and iproute2"
-    if os.geteuid() != 0:
-        return "network namespaces need root"
-    name = f"rg-try-{os.getpid()}"
-    if subprocess.run(["ip", "netns", "add", name], capture_output=True, check=False).returncode:
-        return "this machine does not let root make network namespaces"
-    subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
-    return ""
-
-
-def ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True, capture_output=True, timeout=20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,27 +57,14 @@ def cable() -> Iterator[Cable]:
         yield found
 
 
-def started(node: RealNode, namespace: str) -> RealNode:
-    """Start a node in a namespace; its local API is reached by its path, from anywhere."""
-    program = [sys.executable, "-m", "railgun_core", "--data-dir", str(node.data_dir), "node", *node.arguments]
-    node.process = subprocess.Popen(
-        ["ip", "netns", "exec", namespace, *program],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    node.said.touch()
-    return node
-
-
 @pytest.mark.deadline(240)
 def test_a_device_that_moves_to_another_address_receives_and_sends_again_within_5_s(cable: Cable) -> None:
     with crowd(HOSTS, PORT, prefix=("ip", "netns", "exec", cable.others)) as (folder, ann):
         entry = ("--bootstrap", f"{HOSTS[0]}:{PORT}", "--group-by", group_by(HOSTS))
-        bob = RealNode(folder / "bob", ("--listen", "0.0.0.0:0", "--roles", "relay", *entry, *OPTIONS))
+        arguments = ("--listen", "0.0.0.0:0", "--roles", "relay", *entry, *OPTIONS)
+        bob = RealNode(folder / "bob", arguments, prefix=("ip", "netns", "exec", cable.device))
         try:
-            started(bob, cable.device).wait_ready(relays=5)
+            bob.start().wait_ready(relays=5)
             bob.good("room", "join", ann.create("talk"))
             before, during, answer = numbered("ann", 1, 20), numbered("ann", 21, 40), numbered("bob", 1, 20)
             ann.good("room", "send", "talk", "-", stdin=joined(before))

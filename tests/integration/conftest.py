@@ -114,6 +114,7 @@ class RealNode:
     data_dir: Path
     arguments: tuple[str, ...]
     process: subprocess.Popen[bytes] | None = None
+    prefix: tuple[str, ...] = ()  # a command that runs it elsewhere, as in a network namespace
     said: Path = field(init=False)
 
     def __post_init__(self) -> None:
@@ -124,8 +125,9 @@ class RealNode:
         assert self.process is None or self.process.poll() is not None
         self.said.parent.mkdir(parents=True, exist_ok=True)
         with self.said.open("ab") as errors:
+            program = (*self.prefix, sys.executable, "-m", "railgun_core")
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "railgun_core", "--data-dir", str(self.data_dir), "node", *self.arguments],
+                [*program, "--data-dir", str(self.data_dir), "node", *self.arguments],
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
