@@ -179,8 +179,9 @@ MODES = {
     "hybrid": (
         "With a server of your choice",
         "As peer to peer, and a server keeps sealed envelopes when relays and mailboxes fail.",
-        "The server sees your internet address, which rooms are one device's (by tags, not by name), and when envelopes "
-        "pass, how many and how large. It never sees what is in them, and rooms with high security never use it.",
+        "The server sees your internet address, which rooms are one device's (by tags, not by name), and when "
+        "envelopes pass, how many and how large. It never sees what is in them, and rooms with high security never use "
+        "it.",
     ),
 }
 NO_SERVER = "Write the server's address first, then press “Use server”."
