@@ -64,7 +64,7 @@ def _candidate(raw: bytes, *, by_port: bool, at_s: float) -> Candidate:
         raise MalformedFrame("not a relay's record")
     if not record.is_live(at_s):
         raise MalformedFrame("not valid at that time")
-    return Candidate(record.peer_id, group, record.not_before_s)
+    return Candidate(record.peer_id, group, record.serves_since_s)
 
 
 def _compare(committee: Committee, claimed: Sequence[PeerId]) -> list[str]:

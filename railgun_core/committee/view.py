@@ -120,7 +120,7 @@ class RelayView:
         if known is None and len(self._records) >= MAX_RELAYS:
             return False
         self._records[record.peer_id] = record
-        candidate = Candidate(record.peer_id, group, record.not_before_s)
+        candidate = Candidate(record.peer_id, group, record.serves_since_s)
         for role, pool in ((PeerRole.RELAY, self._candidates), (PeerRole.MAILBOX, self._mailboxes)):
             if body.roles & role:
                 pool[record.peer_id] = candidate
@@ -142,4 +142,4 @@ def _place(record: Record) -> tuple[object, ...]:
     """What of a record decides about seats and dials; keys and loads change all the time and decide about neither."""
     body = record.body
     assert isinstance(body, PeerBody)
-    return body.addresses, body.roles, record.not_before_s
+    return body.addresses, body.roles, record.not_before_s, body.since_s

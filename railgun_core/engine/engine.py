@@ -235,7 +235,7 @@ class Engine:
         peer_id = self.node.identity.peer_id
         for record in known:
             if record.peer_id == peer_id:
-                self.presence.said_before(record.sequence)
+                self.presence.said_before(record)
         self.dht.remember(record for record in known if record.peer_id != peer_id)
         self.renew_record()
         if known:

@@ -1,7 +1,8 @@
 """What this peer says of itself in the DHT: one signed record, renewed at a third of its life.
 
-`not_before` stays the moment this peer began to serve, so that renewing does not make it a newcomer. The address is
-the one it listens at; when it listens everywhere, the one others see, else that of the interface a packet would
+`not_before` stays the moment of this start, so that renewing does not make it a newcomer; nor does a start while the
+last record is still valid: then nobody has missed this peer yet, and it says since when it served before. The address
+is the one it listens at; when it listens everywhere, the one others see, else that of the interface a packet would
 leave by. Sequences only grow, though clocks are set back. A peer whose clock is wrong offers nothing: what it would
 relay, it would relay in the wrong epoch.
 """
@@ -55,6 +56,7 @@ class Presence:
         self._said: tuple[str, bytes, PeerRole] = ("", b"", PeerRole(0))
         self._due_s = 0.0
         self._sequence = 0
+        self._served_since_s = 0
         self.record: Record | None = None
 
     @property
@@ -69,9 +71,11 @@ class Presence:
         roles = roles_of(self._offers())
         return roles & ~OFFERED if self._clock.judgement.state is ClockState.WRONG else roles
 
-    def said_before(self, sequence: int) -> None:
-        """An earlier start published a record with this sequence."""
-        self._sequence = sequence
+    def said_before(self, record: Record) -> None:
+        """An earlier start published this. While it is valid others count with this peer, so it goes on as it was."""
+        self._sequence = record.sequence
+        if record.is_live(self._clock.public().unix_s):
+            self._served_since_s = record.serves_since_s
 
     def is_due(self, now: Instant) -> bool:
         """Whether what was said last is no longer so, or soon too old."""
@@ -89,6 +93,7 @@ class Presence:
             mix_key=mix.published_key,
             mix_load=mix.load_for_record(now),
             since_s=self._since_s + unix_s - self._clock.own().unix_s,
+            served_since_s=self._served_since_s,
             unix_s=unix_s,
             epoch_s=self._config.epoch_s,
             after=self._sequence,
@@ -115,20 +120,31 @@ def own_record(
     mix_key: bytes = b"",
     mix_load: int = 0,
     after: int = 0,
+    served_since_s: int = 0,
 ) -> Record:
-    """This peer's record as of now. `after`: the sequence of the one before.
+    """This peer's record as of now. `after`: the sequence of the one before; `served_since_s`: what that one said.
 
     One before that is further ahead than clocks may differ is no rival: no peer with a right clock has taken it.
     """
     sequence = int(unix_s * 1000)
     if sequence <= after <= sequence + CLOCK_SLACK_S * 1000:
         sequence = after + 1
-    body = PeerBody(tuple(addresses), roles, __version__, PROTOCOL, PROTOCOL, mix_key=mix_key, mix_load=mix_load)
+    not_before_s = int(min(since_s, unix_s))
+    body = PeerBody(
+        tuple(addresses),
+        roles,
+        __version__,
+        PROTOCOL,
+        PROTOCOL,
+        mix_key=mix_key,
+        mix_load=mix_load,
+        since_s=served_since_s if served_since_s < not_before_s else 0,
+    )
     return sign_record(
         identity,
         body,
         sequence=sequence,
-        not_before_s=int(min(since_s, unix_s)),
+        not_before_s=not_before_s,
         expires_s=int(unix_s) + lifetime_s(epoch_s),
     )
 

@@ -44,7 +44,9 @@ class SimPeer:
 
     number: int
     identity: Identity
-    since_s: int
+    since_s: int  # this start
+    served_since_s: int = 0  # but for absences that its record outlived
+    valid_until_s: float = 0.0  # of its last record
     store: MemoryStore = field(default_factory=MemoryStore)
     disk: Disk = field(default_factory=Disk)
     node: Node | None = None

@@ -166,6 +166,8 @@ class World:
         node = Node(peer.identity, self._config, Random(self.rng.getrandbits(64)))
         peer.node = node
         peer.since_s = int(self.now_of(peer).unix_s)
+        if peer.since_s >= peer.valid_until_s:
+            peer.served_since_s = peer.since_s
         self._publish(peer)
         self._handle(peer, lambda: node.start(at_once(peer.store.load()), self.now_of(peer)))
         if self.hybrid is not None:
@@ -276,7 +278,10 @@ class World:
         mix = node.mixnet.mix
         now = self.now_of(peer)
         load = mix.load_for_record(now) if self._secure else 0
-        body = PeerBody(addresses_of(peer), roles, "sim", 1, 1, mix_key=mix.published_key, mix_load=load)
+        since_s = peer.served_since_s if peer.served_since_s < peer.since_s else 0
+        body = PeerBody(
+            addresses_of(peer), roles, "sim", 1, 1, mix_key=mix.published_key, mix_load=load, since_s=since_s
+        )
         record = sign_record(
             peer.identity,
             body,
@@ -284,6 +289,7 @@ class World:
             not_before_s=peer.since_s,
             expires_s=int(now.unix_s) + RECORD_LIFETIME_S,
         )
+        peer.valid_until_s = record.expires_s
         self._records[peer.number] = record
         node.view.merge((record,), now.unix_s)
         lacks_key = self._secure and not mix.published_key  # its key is being saved

@@ -4,7 +4,9 @@
 sequence, not_before, expires, body. The exact bytes are signed and kept; decoding is strict.
 
 `sequence` is the Unix time of signing in milliseconds, so a later record always wins and its age is known;
-`not_before` is since when the peer serves and stays the same when the record is renewed.
+`not_before` is when the peer started, and stays the same when the record is renewed. A peer that was away for so short
+a time that its last record was still valid goes on serving since it did before (`since_s`): to everybody's committees
+such a restart changes nothing, whichever of the two records they have.
 """
 
 from __future__ import annotations
@@ -107,6 +109,7 @@ class PeerBody:
     token_key: bytes = b""
     admission: bytes = b""
     mix_load: int = 0  # packets a second through this mix, as it measured itself, times ten
+    since_s: int = 0  # since when it serves but for short absences, where that is before not_before; else 0
 
     def group(self, *, by_port: bool) -> Group | None:
         """The address group of this peer: that of its DHT address, which storers prove; None without one."""
@@ -125,6 +128,7 @@ class PeerBody:
                 blob8(self.token_key),
                 blob8(self.admission),
                 u16(self.mix_load),
+                u64(self.since_s) if self.since_s else b"",
             )
         )
 
@@ -140,12 +144,14 @@ class PeerBody:
         low, high = reader.u8(), reader.u8()
         introducers = tuple(PeerId(reader.take(32)) for _ in range(reader.count(MAX_INTRODUCERS)))
         mix_key, token_key, admission = reader.blob8(32), reader.blob8(32), reader.blob8(200)
-        mix_load = reader.u16()
+        mix_load, since = reader.u16(), reader.rest()
+        if since and (len(since) != 8 or not any(since)):
+            raise MalformedFrame("since")
         if len(mix_key) not in (0, 32) or len(token_key) not in (0, 32) or low > high:
             raise MalformedFrame("peer")
-        return cls(
-            addresses, PeerRole(roles), software, low, high, introducers, mix_key, token_key, admission, mix_load
-        )
+        keys = mix_key, token_key, admission
+        since_s = int.from_bytes(since, "big")
+        return cls(addresses, PeerRole(roles), software, low, high, introducers, *keys, mix_load, since_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +189,11 @@ class Record:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "peer_id", peer_id_of(self.public_key))
+
+    @property
+    def serves_since_s(self) -> int:
+        """Since when this peer serves, short absences not counted: what decides whether it may hold a seat."""
+        return (self.body.since_s if isinstance(self.body, PeerBody) else 0) or self.not_before_s
 
     def is_live(self, unix_s: float) -> bool:
         """Whether the record may be used now: signed at most MAX_LIFETIME_S before its end, not expired.
@@ -241,6 +252,8 @@ def decode_record(raw: bytes) -> Record:
         PeerBody.decode(reader) if kind is RecordKind.PEER else AnnouncementBody.decode(reader)
     )
     reader.end()
+    if isinstance(body, PeerBody) and body.since_s and not body.since_s < not_before_s:
+        raise MalformedFrame("since")
     if not verify(public_key, "record", payload, signature):
         raise MalformedFrame("signature")
     return Record(kind, public_key, sequence, not_before_s, expires_s, body, raw)

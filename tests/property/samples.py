@@ -237,6 +237,7 @@ def record_samples() -> tuple[Record, ...]:
         b"k" * 32,
         b"proof" * 10,
         310,
+        1_799_000_000,
     )
     bodies = (
         PeerBody((), PeerRole(0), "", 1, 1),

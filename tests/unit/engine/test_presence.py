@@ -13,7 +13,7 @@ from railgun_core.base.keys import Identity
 from railgun_core.config import Config, HostPort
 from railgun_core.engine.clock import Clock
 from railgun_core.engine.presence import Presence, advertised_host, lifetime_s, outgoing_host, own_record
-from railgun_core.wire.records import Address, AddressKind, PeerBody, PeerRole, decode_record
+from railgun_core.wire.records import Address, AddressKind, PeerBody, PeerRole, Record, decode_record
 from tests.unit.engine.machine import Machine
 
 ME = Identity(b"i" * 32)
@@ -132,8 +132,37 @@ def test_another_address_makes_a_new_record_due_and_a_corrected_clock_no_newcome
     assert second.not_before_s == first.not_before_s + 50
 
 
+def earlier(machine: Machine, *, signed_s: float, since_s: float, ahead_ms: int = 0) -> Record:
+    """What the start before said last."""
+    sequence_s = machine.unix_s + signed_s + ahead_ms / 1000
+    return own_record(ME, HOME, PeerRole.RELAY, since_s=machine.unix_s + since_s, unix_s=sequence_s, epoch_s=600)
+
+
 def test_what_an_earlier_start_said_is_outdone() -> None:
     machine = Machine()
     mine, clock, _ = presence(machine)
-    mine.said_before(int(machine.unix_s * 1000) + 5_000)
+    mine.said_before(earlier(machine, signed_s=0.0, since_s=-9.0, ahead_ms=5_000))
     assert mine.renew(clock.instant()).sequence == int(machine.unix_s * 1000) + 5_001
+
+
+def test_who_is_back_while_its_last_record_is_valid_is_no_newcomer_at_every_start_after() -> None:
+    machine = Machine()
+    before = earlier(machine, signed_s=-1_000.0, since_s=-90_000.0)
+    for _ in range(3):
+        mine, clock, _ = presence(machine)
+        mine.said_before(before)
+        record = mine.renew(clock.instant())
+        assert record.not_before_s == int(machine.unix_s)  # this start: proofs of order name it
+        assert record.serves_since_s == before.serves_since_s < record.not_before_s
+        assert decode_record(record.raw) == record
+        machine.passes(1_500.0)
+        before = mine.renew(clock.instant())
+        assert before.serves_since_s == record.serves_since_s
+
+
+def test_who_was_away_for_longer_than_its_record_was_valid_begins_anew() -> None:
+    machine = Machine()
+    mine, clock, _ = presence(machine)
+    mine.said_before(earlier(machine, signed_s=-2_000.0, since_s=-90_000.0))
+    record = mine.renew(clock.instant())
+    assert record.serves_since_s == record.not_before_s == int(machine.unix_s)

@@ -137,6 +137,21 @@ def test_a_signed_record_with_bad_fields_is_refused(what: str) -> None:
         decode_record(signed_by_hand(MALFORMED[what]))
 
 
+@pytest.mark.parametrize("since", [b"", *(n.to_bytes(8, "big") for n in (1, 89))])
+def test_since_when_a_peer_served_before_its_start_is_said_once_and_only_if_it_did(since: bytes) -> None:
+    def said(tail: bytes) -> bytes:
+        times = b"".join(n.to_bytes(8, "big") for n in (100_000, 90, 200))
+        return signed_by_hand(b"\x01\x01" + ME.public_key + times + SMALLEST + tail)
+
+    record = decode_record(said(since))
+    assert record.serves_since_s == (int.from_bytes(since, "big") or 90)
+    assert isinstance(record.body, PeerBody)
+    assert sign_record(ME, record.body, sequence=100_000, not_before_s=90, expires_s=200) == record
+    for tail in (bytes(8), (90).to_bytes(8, "big"), (91).to_bytes(8, "big"), since + b"\x00", b"\x01" * 7):
+        with pytest.raises(MalformedFrame):
+            decode_record(said(tail))
+
+
 def test_a_record_that_would_be_too_large_is_not_signed() -> None:
     roster = tuple(PeerId(bytes((n,)) * 32) for n in range(40))
     with pytest.raises(UsageError):
