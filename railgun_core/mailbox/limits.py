@@ -32,6 +32,7 @@ class MailboxLimits:
     mixnet_draws_burst: int = 200
     unsaved_bytes: int = 32 * 1024 * 1024  # in memory, until the disk has them
     links: int = 4_096
+    group_links: int = 512  # of them, links of one address group, where groups are known
     followers: int = 4_096  # links times tags that hear of later mail
-    group_followers: int = 512  # of them, links of one address group, where groups are known
+    group_followers: int = 512  # of them, those of one group
     fetches: int = 64

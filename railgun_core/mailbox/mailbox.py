@@ -8,6 +8,7 @@ trouble); then a signed notice stays in its place. Pure: effects go out, nothing
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 from railgun_core.base.clock import Instant
@@ -54,6 +55,7 @@ class Mailbox:
         self._when_saved = when_saved
         self._shelf = Shelf()
         self._links: dict[LinkId, MailLink] = {}
+        self._groups: Counter[Group] = Counter()  # of links
         self._mixnet: MailLink | None = None  # the rates of all that comes without a link
         self._rests_until_s = 0.0
         self._target_bytes = MAX_BYTES  # below the limit while the disk is in trouble
@@ -109,14 +111,21 @@ class Mailbox:
 
     def link_up(self, link: LinkId, binding: bytes, now: Instant, *, group: Group | None = None) -> None:
         """An inbound link is open. `group`: the address group of the other side; None: not known."""
-        if len(self._links) < self.limits.links:
+        is_crowded = group is not None and self._groups[group] >= self.limits.group_links
+        if len(self._links) < self.limits.links and not is_crowded:
             self._links[link] = new_link(binding, self.limits, now.mono_s, group=group)
+            self._groups.update(() if group is None else (group,))
 
     def link_down(self, link: LinkId) -> None:
         """A link is gone; what was left on it stays."""
         state = self._links.pop(link, None)
-        if state is not None:
-            self._collecting.link_down(link, state)
+        if state is None:
+            return
+        self._collecting.link_down(link, state)
+        if state.group is not None:
+            self._groups[state.group] -= 1
+            if not self._groups[state.group]:
+                del self._groups[state.group]
 
     def frame(self, link: LinkId, frame: Deposit | Collect, now: Instant, out: list[Effect]) -> None:
         """A deposit or a collection, answered by RECEIPT, or by envelopes and COLLECTED, or by REFUSED."""

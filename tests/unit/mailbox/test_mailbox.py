@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from railgun_core.base.clock import Instant
+from railgun_core.base.ids import Group
 from railgun_core.changes import MailDrop
 from railgun_core.committee.epoch import DAY_S
 from railgun_core.events import Noticed
@@ -183,6 +184,21 @@ def test_links_beyond_the_bound_are_refused() -> None:
     late.ask()
     assert late.codes() == [Refusal.FULL]
     late.drop()
+
+
+def test_one_address_group_has_its_share_of_links() -> None:
+    desk = Desk(small(group_links=2))
+    one, other = Group(b"\x14\x01"), Group(b"\x14\x02")
+    crowd = [desk.wire(group=one) for _ in range(3)]
+    late, unknown = desk.wire(group=other), desk.wire()
+    for n, wire in enumerate((*crowd, late, unknown), 1):
+        wire.leave(deposit(n))
+    desk.save()
+    assert desk.kept() == [1, 2, 4, 5]
+    crowd[2].drop()  # it had no place to give back
+    assert [r.code for r in desk.wire(group=one).leave(deposit(6))] == [Refusal.FULL]
+    crowd[0].drop()
+    assert desk.wire(group=one).leave(deposit(6)) == []
 
 
 def test_a_deposit_through_the_mixnet_is_answered_once_it_is_durable() -> None:
