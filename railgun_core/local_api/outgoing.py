@@ -35,15 +35,15 @@ def check_messages(messages: tuple[bytes, ...], wait: str) -> None:
 async def hand_over(
     engine: Engine, room: Room, messages: tuple[bytes, ...], *, submit: Submit, wait: str, wait_s: float
 ) -> m.Sent:
-    """Queue, and wait until all have reached `wait` or `wait_s` has passed."""
+    """Commit, and wait until all have reached `wait` or `wait_s` has passed. An answer always means committed."""
     effects: list[Effect] = []
     medium_only = room.secure  # as it is now: the room may change while this waits
     first, last = submit(effects)
     waiting = engine.waiting.send(room.id, first, last, WAITS[wait])
     try:
         engine.carry_out(effects)
+        await _made_durable(engine)  # a short wait must not call kept what a kill would lose
         async with asyncio.timeout(wait_s):
-            await _made_durable(engine)
             await waiting.done.wait()
     except TimeoutError:
         pass

@@ -82,6 +82,15 @@ async def test_what_is_sent_is_stored_and_read_back_in_pages(running: tuple[Engi
     assert read == list(lines)
 
 
+async def test_what_was_answered_is_on_the_disk_however_short_the_wait(running: tuple[Engine, Verbs]) -> None:
+    _, verbs = running
+    room = await room_in(verbs)
+    sent = await verbs.room_send(m.RoomSend(room=room, lines=(b"x", b"y"), wait="delivered", wait_s=0.0))
+    assert (sent.reached, sent.waiting) == (0, 2)
+    found = await verbs.room_read(m.RoomRead(room=room))
+    assert [message.body for message in found.messages] == [b"x", b"y"]
+
+
 async def test_nobody_confirms_in_an_empty_room_and_the_answer_says_what_waits(running: tuple[Engine, Verbs]) -> None:
     _, verbs = running
     room = await room_in(verbs)
