@@ -17,6 +17,7 @@ from railgun_core.base.heartbeat import IDLE_EVERY_S, PING_EVERY_S, Beat
 from railgun_core.base.ids import LinkId
 from railgun_core.events import Effect, Send
 from railgun_core.rooms import publish, receive, removal, sync
+from railgun_core.rooms.esteem import SERVED_WITHIN_S
 from railgun_core.rooms.failover import Cause
 from railgun_core.rooms.lane import CALM_S, Lane
 from railgun_core.rooms.room import Room, RoomContext
@@ -189,6 +190,27 @@ def suspected(
     reslice(room, context, lane, now, out)
     publish.pump(room, context, now, out)
     publish.conclude(room, now, out)
+
+
+def judge(room: Room, context: RoomContext, lane: Lane, now: Instant, out: list[Effect]) -> None:
+    """See which relays have served and which have not; ask one that stands by when nothing comes. Once a look.
+
+    Costs O(envelopes of the last moment), a bounded number.
+    """
+    if not lane.is_working:
+        return
+    owing = [s for s in lane.open_sessions() if s.probed_s is not None and now.mono_s - s.probed_s >= SERVED_WITHIN_S]
+    served, failed = lane.hearsay.judge(now.mono_s, in_use=lane.in_use(), proved=lane.esteem.proved)
+    for session in owing:
+        session.probed_s = None
+        failed.add(session.peer_id)
+    moved = lane.esteem.fade(now.mono_s)
+    if lane.esteem.mark(served, failed) or moved:
+        reslice(room, context, lane, now, out)
+    standby = lane.to_probe(now.mono_s) if room.others and not room.joining else None
+    if standby is not None and standby.link is not None:
+        standby.probed_s = now.mono_s
+        out.append(Send(standby.link, (Pull(lane.handle, standby.position).encode(),)))
 
 
 def is_cut_off(lanes: Iterable[Lane], now: Instant) -> bool:

@@ -4,7 +4,7 @@ A member opens sessions with three of the relays, in an order that rendezvous ha
 first that answers pushes, the second announces, the third stands by. Fewer relays see a member's address than if it
 met them all, and each relay pushes to its even share of the members. Relays that do not answer are not given up at
 once: others are opened beside them and come first, and who has been silent stays behind for a while, so that a relay
-that comes and goes does not take the room with it each time.
+that comes and goes does not take the room with it each time. The same goes for relays that keep things back.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
+from railgun_core.base.heartbeat import IDLE_EVERY_S
 from railgun_core.base.ids import MsgId, PeerId, TagHandle, handle_of
 from railgun_core.base.keys import Identity
 from railgun_core.committee.rotation import Rotation
 from railgun_core.committee.selection import Committee
 from railgun_core.rooms.epoch_keys import EpochKeys
+from railgun_core.rooms.esteem import Esteem, Hearsay
 from railgun_core.rooms.failover import Failovers
 from railgun_core.rooms.heads import HeadBook
 from railgun_core.rooms.session import RelaySession
@@ -26,6 +28,7 @@ from railgun_core.wire.frames import Slice
 SESSIONS = 3
 ANSWER_WITHIN_S = 1.5  # a dial that takes longer no longer counts: others are dialled beside it
 CALM_S = 30.0  # how long a relay that was silent stays behind the others, and more sessions than needed are kept
+PROBE_EVERY_S = 3.0  # while nothing comes: then a relay that stands by is asked what it holds
 ENDING_S = 5.0  # before an epoch's end: relays whose clocks run ahead say goodbye already
 BACKOFF_S = (0.3, 1.0, 2.0, 4.0, 8.0, 15.0)
 
@@ -47,6 +50,9 @@ class Lane:
         self.greeted = False
         self.failovers = Failovers()
         self.heads = HeadBook()
+        self.esteem = Esteem()
+        self.hearsay = Hearsay()
+        self.probe_s = float("-inf")  # when to ask a relay that stands by what it holds
         self.troubled_s = float("-inf")  # when a relay was last in doubt
         self.unsettled = False  # a suspect gave signs of life: look at the slices again
         self._failures: dict[PeerId, tuple[int, float]] = {}
@@ -93,8 +99,8 @@ class Lane:
         return asked and any(not session.standing for session in self._open())
 
     def open_sessions(self) -> list[RelaySession]:
-        """Open sessions, best first: those in doubt behind the sound ones, suspects last."""
-        return self._ranked(lambda session: session.standing)
+        """Open sessions, best first: behind the sound ones those in doubt, those that keep things back, suspects."""
+        return self._ranked(lambda session: (self._standing(session), self.esteem.level(session.peer_id)))
 
     def sound_sessions(self) -> list[RelaySession]:
         """Open sessions whose relays are not suspect, best first."""
@@ -105,9 +111,16 @@ class Lane:
         lacking = SESSIONS - self._counted(now_s)
         if lacking <= 0:
             return []
-        return [p for p in self.order if p not in self.sessions and self.may_use(p, now_s)][:lacking]
+        found = [p for p in self.order if p not in self.sessions and self.may_use(p, now_s)]
+        return sorted(found, key=lambda p: p in self.esteem.poor)[:lacking]
 
-    def _ranked(self, standing: Callable[[RelaySession], int]) -> list[RelaySession]:
+    def _standing(self, session: RelaySession) -> int:
+        """That of the session; 2 for a relay that keeps things back, 3 for suspects."""
+        if session.is_suspect:
+            return 3
+        return 2 if session.peer_id in self.esteem.poor else session.standing
+
+    def _ranked(self, standing: Callable[[RelaySession], tuple[int, int]]) -> list[RelaySession]:
         ranks = {peer_id: rank for rank, peer_id in enumerate(self.order)}
         return sorted(self._open(), key=lambda session: (standing(session), ranks.get(session.peer_id, len(ranks))))
 
@@ -125,7 +138,7 @@ class Lane:
             if not session.is_open:
                 count += now_s - session.begun_s < ANSWER_WITHIN_S
             else:
-                count += not session.is_suspect and not (worried and session.is_doubtful(now_s))
+                count += self._standing(session) < 2 and not (worried and session.is_doubtful(now_s))
         return count
 
     def review_s(self, now_s: float) -> float | None:
@@ -183,10 +196,11 @@ class Lane:
     def wanted_slices(self) -> list[tuple[RelaySession, Slice]]:
         """Sessions whose slice should change: push from the best, ids from the next, silence from the others.
 
-        A relay that pushes keeps doing so until it is suspect, and one in doubt, or that was just asked to push and
-        does not answer, is given nothing. Nothing moves while all are suspect: which comes back, nobody knows.
+        A relay that pushes keeps doing so until it is suspect or keeps things back, and one in doubt, or that was just
+        asked to push and does not answer, is given nothing. Nothing moves while all are suspect: which comes back,
+        nobody knows.
         """
-        ranked = self._ranked(_unfit)
+        ranked = self._ranked(self._unfit)
         if ranked and ranked[0].is_suspect:
             return []
         plan = (Slice.PUSH, Slice.ANNOUNCE)
@@ -197,8 +211,29 @@ class Lane:
                 wanted.append((session, slice_))
         return wanted
 
+    def _unfit(self, session: RelaySession) -> tuple[int, int]:
+        """How little a relay is fit for pushing. One that does it is, until it is suspect or keeps things back."""
+        standing = self._standing(session)
+        if standing < 2 and session.slice is Slice.PUSH and not session.opens:
+            return 0, 0
+        return standing, self.esteem.level(session.peer_id)
 
-def _unfit(session: RelaySession) -> int:
-    """How little a relay is fit for pushing. One that does it is, until it is suspect."""
-    pushes = session.slice is Slice.PUSH and not session.opens
-    return session.standing if not pushes or session.is_suspect else 0
+    def heard(self, now_s: float) -> None:
+        """Something of another member came: as long as that goes on nobody who stands by has to be asked."""
+        self.probe_s = now_s + PROBE_EVERY_S
+
+    def to_probe(self, now_s: float) -> RelaySession | None:
+        """A relay that stands by, when nothing came for a while: it would say what those in use keep back.
+
+        Its answer is a sign of life as well, so it needs no pings meanwhile.
+        """
+        if now_s < self.probe_s:
+            return None
+        found = next((s for s in self.open_sessions() if s.slice is Slice.QUIET and self._standing(s) < 2), None)
+        self.probe_s = now_s + (IDLE_EVERY_S if found is not None and found.tunnelled else PROBE_EVERY_S)
+        return found
+
+    def in_use(self) -> dict[PeerId, float]:
+        """The relays that have confirmed that they push or announce, suspects left out; and since when they do."""
+        used = [s for s in self._open() if s.slice is not Slice.QUIET and not s.opens and not s.is_suspect]
+        return {session.peer_id: session.used_s for session in used}

@@ -87,6 +87,10 @@ class Outbox:
         for at in range(first, self.next_seq, BACKLOG_AT_ONCE):
             self.backlog.append(OutboxRange(at, min(self.last_seq, at + BACKLOG_AT_ONCE - 1), Delivery.QUEUED, 0))
 
+    def is_open(self, seq: int) -> bool:
+        """Whether an item is with relays or stored, and not confirmed by everybody."""
+        return seq in self.placed or seq in self.stored
+
     def next_backlog(self) -> OutboxRange | None:
         """The next range to read back, while the queue is short and nothing is being read."""
         if self.fetching or len(self.queue) >= BACKLOG_AT_ONCE or not self.backlog:

@@ -15,6 +15,7 @@ from railgun_core.base.ids import LinkId, PeerId
 from railgun_core.changes import Delivery, Item
 from railgun_core.events import Effect, FetchItems, Measured, Send
 from railgun_core.rooms import keying, posting, saying
+from railgun_core.rooms.esteem import SERVED_WITHIN_S
 from railgun_core.rooms.failover import Cause
 from railgun_core.rooms.lane import Lane
 from railgun_core.rooms.outbox import Placement
@@ -84,9 +85,12 @@ def acked(
 ) -> None:
     """A relay has counted on."""
     accepted, stored = session.acked(ack, now.mono_s)
+    lane.hearsay.taken((envelope.msg_id for envelope in accepted), now.mono_s)
     if accepted:
         out.append(Measured("ack", (now.mono_s - accepted[0].at_s) * 1000))
     taken = [e.seq for e in accepted if e.seq is not None]
+    if accepted:
+        context.wake("unheard", room.id, now.mono_s + SERVED_WITHIN_S)
     news = room.outbox.accept(taken)
     for other in room.every_lane():
         if other.failovers:
@@ -209,6 +213,31 @@ def _by_promise(lane: Lane, now: Instant) -> list[RelaySession]:
     return sorted(lane.open_sessions(), key=lambda session: session.is_slow(now.mono_s))
 
 
+def give_unheard(room: Room, context: RoomContext, now: Instant, out: list[Effect]) -> None:
+    """What a relay has taken and no other one has heard of goes to another relay too, whatever was said of it.
+
+    First to one that stands by: what those in use say afterwards tells whose fault it was.
+    """
+    chunks: Chunks = {}
+    for lane in room.every_lane():
+        witnesses = set(lane.in_use())
+        for msg_id, spoken in lane.hearsay.unheard(now.mono_s, witnesses=witnesses):
+            others = [s for s in lane.sound_sessions() if s.peer_id not in spoken.given and s.may_send(now.mono_s)]
+            target = min(others, key=lambda session: session.peer_id in witnesses, default=None)
+            is_open = spoken.seq is None or room.outbox.is_open(spoken.seq)
+            if target is None or not is_open:
+                continue
+            if spoken.seq in room.outbox.placed:
+                room.outbox.placed[spoken.seq].relays.add(target.peer_id)
+            lane.hearsay.gave(msg_id, target.peer_id, spoken.frame, seq=spoken.seq)
+            target.sent(Sent(msg_id, spoken.seq, len(spoken.frame), now.mono_s))
+            chunks.setdefault(_link(target), []).append(spoken.frame)
+        again_s = lane.hearsay.due_s(now.mono_s)
+        if again_s is not None:
+            context.wake("unheard", room.id, again_s)
+    flush(chunks, out)
+
+
 def _second_relay(lane: Lane, placement: Placement, slow: set[PeerId], now: Instant) -> RelaySession | None:
     waited_s = now.mono_s - placement.at_s
     hedge = not placement.accepted and placement.relays <= slow
@@ -231,6 +260,7 @@ def _give(
     msg_id = lane.keys.msg_id(room.me, item.seq, sealed.generation)
     frame = envelope(lane, sealed.content, msg_id, context)
     session.sent(Sent(msg_id, item.seq, len(frame), now.mono_s))
+    lane.hearsay.gave(msg_id, session.peer_id, frame, seq=item.seq)
     if session.pace_s > PING_EVERY_S and not session.tunnelled:  # it is in use now
         context.wake("ping", room.id, now.mono_s + PING_EVERY_S)
     chunks.setdefault(_link(session), []).append(frame)

@@ -31,6 +31,7 @@ from railgun_core.wire.frames import (
     FrameBatch,
     Got,
     Have,
+    Slice,
     Want,
 )
 
@@ -75,8 +76,12 @@ def envelopes(
         msg_id = MsgId(ENVELOPE_HEADER.unpack_from(batch.data, start)[4])
         session.wanted.pop(msg_id, None)
         sealed = batch.data[start + ENVELOPE_HEADER_BYTES : stop]
-        if _is_new(lane, msg_id, sealed):
-            _take(room, context, lane, msg_id, sealed, ready, now, out)
+        is_new = _is_new(lane, msg_id, sealed)
+        if is_new and _take(room, context, lane, msg_id, sealed, ready, now, out) is not Taken.GARBAGE:
+            lane.heard(now.mono_s)
+        # A copy under a name that nothing proves must not count against those who did not bring it.
+        is_proof = is_new and msg_id in lane.seen and msg_id not in lane.unproved
+        lane.hearsay.came(msg_id, session.peer_id, now.mono_s, is_new=is_proof)
     keep(room, context, ready.values(), now, out)
     assert session.link is not None
     out.append(Send(session.link, (Got(lane.handle, session.received).encode(),)))
@@ -201,7 +206,18 @@ def have(
     room: Room, context: RoomContext, lane: Lane, session: RelaySession, frame: Have, now: Instant, out: list[Effect]
 ) -> None:
     """A relay told what it holds: ask for what is not here."""
-    session.lack(msg_id for msg_id in frame.ids if msg_id not in lane.seen)
+    lacking = [msg_id for msg_id in frame.ids if msg_id not in lane.seen]
+    lane.hearsay.named(frame.ids, session.peer_id, lacking=set(lacking))
+    session.probed_s = None
+    if session.slice is Slice.QUIET and lacking:  # others may be about to bring it
+        coming = {
+            i for other in lane.sessions.values() if other is not session for i in (*other.wanted, *other.lacking)
+        }
+        session.position = session.position if coming.intersection(lacking) else frame.position
+        lacking = [msg_id for msg_id in lacking if msg_id not in coming]
+    else:
+        session.position = frame.position
+    session.lack(lacking)
     ask(lane, session, now, out)
     if session.wanted or session.lacking:
         context.wake("gaps", room.id, now.mono_s + GAP_EVERY_S)
@@ -243,8 +259,8 @@ def close_gaps(room: Room, context: RoomContext, now: Instant, out: list[Effect]
             continue
         inbox.asked_s = now.mono_s
         for lane in room.lanes_by_use():
-            sessions = lane.open_sessions()
-            session = sessions[inbox.asks % len(sessions)]
+            sessions = sorted(lane.open_sessions(), key=lambda s: s.slice is not Slice.QUIET or s.is_suspect)
+            session = sessions[inbox.asks % len(sessions)]  # those in use have not brought it: they come later
             ids = _names(room, lane, inbox, missing)
             assert session.link is not None
             if ids:

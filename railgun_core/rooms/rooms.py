@@ -290,6 +290,8 @@ class Rooms:
                 publish.pump(room, context, now, out)
             case "retry":
                 publish.retry(room, context, now, out)
+            case "unheard":
+                publish.give_unheard(room, context, now, out)
             case "sync":
                 sync.send_sync(room, context, now, out)
             case "nudge":
@@ -456,6 +458,7 @@ class Rooms:
                 attend.suspected(room, self.context, lane, looked.suspects, now, out)
             elif looked.settled:
                 attend.reslice(room, self.context, lane, now, out)
+            attend.judge(room, self.context, lane, now, out)
             for session in lane.surplus(now.mono_s):
                 self._part(room, lane, session, out)
             if lane.is_live and lane.to_dial(now.mono_s):

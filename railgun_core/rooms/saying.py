@@ -69,5 +69,6 @@ def say_through(
     session = lane.open_sessions()[0]
     frame = envelope(lane, content, msg_id, context)
     session.sent(Sent(msg_id, None, len(frame), now.mono_s))
+    lane.hearsay.gave(msg_id, session.peer_id, frame)
     assert session.link is not None
     out.append(Send(session.link, (frame,)))

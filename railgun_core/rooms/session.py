@@ -72,6 +72,8 @@ class RelaySession:
     rate_per_s: float = 1.0
     burst: float = 1.0
     received: int = 0
+    position: int = 0  # up to which it has told what it holds
+    probed_s: float | None = None  # since when it owes an answer to that question
     lacking: deque[MsgId] = field(default_factory=deque)
     wanted: dict[MsgId, float] = field(default_factory=dict)
     srtt_s: float = 0.3

@@ -51,10 +51,12 @@ from railgun_core.wire.frames import (
     Ack,
     ControlFrame,
     FrameSplitter,
+    Have,
     Open,
     Opened,
     Ping,
     Pong,
+    Pull,
     Slice,
     decode_control,
     envelope_frame,
@@ -155,6 +157,7 @@ class Table:
     unsaved: list[Save] = field(default_factory=list)
     dials: list[tuple[DialId, PeerId]] = field(default_factory=list)
     pings: list[tuple[ScriptedRelay, int]] = field(default_factory=list)
+    pulls: list[tuple[ScriptedRelay, int]] = field(default_factory=list)
     resliced: list[tuple[ScriptedRelay, int]] = field(default_factory=list)
     dead: set[PeerId] = field(default_factory=set)  # who does not answer dials
     rng: random.Random = field(default_factory=lambda: random.Random(5))
@@ -265,6 +268,8 @@ class Table:
     def _answer(self) -> None:
         for relay, nonce in self._answering(self.pings):
             self.rooms.frames(relay.link, batch_of(Pong(nonce).encode()), self.now, self.out)
+        for relay, position in self._answering(self.pulls):  # it holds nothing but what the test says
+            self.rooms.frames(relay.link, batch_of(Have(HANDLE, position, ()).encode()), self.now, self.out)
         for relay, _ in self._answering(self.resliced):
             relay.open()
         while self.dials and self.answers:
@@ -307,6 +312,8 @@ class Table:
                 self.pings.append((relay, frame.nonce))
                 continue
             relay.asked.append(frame)
+            if isinstance(frame, Pull):
+                self.pulls.append((relay, frame.position))
             if isinstance(frame, Open):
                 relay.slice = frame.slice
                 if relay.opened:
