@@ -8,7 +8,7 @@ count, so `frontier` is how far into `published` enough of them have come.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from railgun_core.base.clock import Instant
@@ -23,8 +23,8 @@ from railgun_core.status import DutyState
 from railgun_core.wire.frames import ENVELOPE_FRAME_SIZES, IDS_PER_FRAME, Ack, Have, Slice
 from railgun_core.wire.heads import Chain
 
-IDS_PER_WANT = 48  # of 64 KiB each they stay below a link's queue
-WANT_BYTES = IDS_PER_WANT * max(ENVELOPE_FRAME_SIZES)
+IDS_PER_WANT = 48
+WANT_BYTES = IDS_PER_WANT * max(ENVELOPE_FRAME_SIZES)  # stays below a link's queue
 BUSY_S = 10.0  # after an envelope a duty counts as busy for so long
 
 
@@ -45,6 +45,7 @@ class RelayLimits:
     fellow_draws_per_s: float = 4.0  # the same of a fellow's; the burst is `duties`
     looks_per_s: float = 32_000.0  # relays looked at in draws for members, or fellows, or posts: 0.1 s of a second
     looks_burst: int = 64_000
+    given_bytes_per_s: float = 16.0 * 1024 * 1024  # answers to PULL and WANT, a link
     keep_links: bool = False  # leave links to former fellows to their idle limit: a mix will want them again
 
 
@@ -149,14 +150,10 @@ class Duty:
         ids = dict.fromkeys(self.published[self.frontier :])
         return [frame for msg_id in ids for frame in self.spool.all_frames(msg_id)]
 
-    def haves(self, position: int) -> list[bytes]:
-        """Have frames for everything from `position` on; one empty frame when there is nothing."""
-        ids = self.spool.ids_since(position)
-        frames = []
-        for at in range(0, len(ids) or 1, IDS_PER_FRAME):
-            chunk = tuple(ids[at : at + IDS_PER_FRAME])
-            frames.append(Have(self.handle, position + at + len(chunk), chunk).encode())
-        return frames
+    def have(self, position: int) -> Have:
+        """The ids held from `position` on, as many as go into a frame; none when there is nothing."""
+        ids = self.spool.ids_since(position, IDS_PER_FRAME)
+        return Have(self.handle, position + len(ids), tuple(ids))
 
     def announcements(self) -> list[Effect]:
         """Have frames for the sessions that announce, up to `announce_to`."""
@@ -170,11 +167,10 @@ class Duty:
                 effects.append(Send(session.link, haves))
         return effects
 
-    def wanted_frames(self, ids: Iterable[MsgId]) -> list[bytes]:
-        """The frames among `ids` that are held, of IDS_PER_WANT at most; then what else has their names, if it fits."""
-        held = [msg_id for msg_id in dict.fromkeys(ids) if msg_id in self.spool.frames][:IDS_PER_WANT]
+    def wanted_frames(self, held: Collection[MsgId], *, most_bytes: int) -> list[bytes]:
+        """The frames under these names, which are held; then what else has the names, as far as `most_bytes` go."""
         found = [frame for msg_id in held if (frame := self.spool.frame(msg_id)) is not None]
-        left_bytes = WANT_BYTES - sum(map(len, found))
+        left_bytes = most_bytes - sum(map(len, found))
         for frame in itertools.chain.from_iterable(map(self.spool.other_frames, held)):
             left_bytes -= len(frame)
             if left_bytes < 0:

@@ -33,3 +33,5 @@ class LinkState:
     opens: TokenBucket | None = None
     member_draws: TokenBucket | None = None
     fellow_draws: TokenBucket | None = None
+    given: TokenBucket | None = None  # bytes
+    owing: dict[TagHandle, None] = field(default_factory=dict)  # sessions that are owed something, in turn

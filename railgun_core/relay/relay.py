@@ -27,6 +27,7 @@ from railgun_core.relay.duties import Duties
 from railgun_core.relay.duty import BUSY_S, Duty, RelayLimits
 from railgun_core.relay.fellowship import Fellowship
 from railgun_core.relay.forward import from_member, from_post, from_replica
+from railgun_core.relay.giving import Giving
 from railgun_core.relay.links import LinkState, Session
 from railgun_core.relay.opening import is_in_roster, refusal_of
 from railgun_core.relay.posts import Answer, Posts, refusal_of_post
@@ -83,11 +84,12 @@ class Relay:
         self._links: dict[LinkId, LinkState] = {}
         self._posts = Posts(rate_per_s=limits.rate_per_s, burst=limits.burst)
         self.limits = limits
-        self.timers: Timers[tuple[str, bytes]] = Timers()  # named after a duty's handle or a fellow's id
+        self.timers: Timers[tuple[str, bytes]] = Timers()  # named after a duty's handle, a fellow's id or a link
         self._duties = Duties(
             identity, view=view, clock=clock, committee_size=committee_size, limits=limits, timers=self.timers
         )
         self.duties = self._duties.live
+        self._giving = Giving(self._links, self.timers, limits)
         self._draws = Draws(view, limits)
         self._watches = Watches()
         self._deaths = Deaths(identity, view=view, watches=self._watches, trust=trust)
@@ -188,6 +190,8 @@ class Relay:
             self._duties.held_bytes += duty.spool.held_bytes - before_bytes
         for duty, session in touched.values():
             self._after_envelopes(duty, session, now, out)
+        if state.owing:
+            self._giving.give(link, state, now, out)
 
     def _after_envelopes(self, duty: Duty, session: Session, now: Instant, out: list[Effect]) -> None:
         if isinstance(session, MemberSession):
@@ -233,10 +237,8 @@ class Relay:
         match frame:
             case Got():
                 self._got(duty, session, frame.count, now, out)
-            case Pull():
-                out.append(Send(link, duty.haves(frame.position)))
-            case Want():
-                self._give(duty, session, frame, out)
+            case Pull() | Want():
+                self._giving.asked(state, duty, session, frame)
             case Bye():
                 del state.sessions[duty.handle]
                 if isinstance(session, ReplicaSession):
@@ -364,17 +366,6 @@ class Relay:
         session.confirm(count)
         self._advance(duty, now, out)
 
-    def _give(self, duty: Duty, session: Session, frame: Want, out: list[Effect]) -> None:
-        frames = duty.wanted_frames(frame.ids)
-        if not frames:
-            return
-        if isinstance(session, MemberSession):
-            session.delivered += len(frames)
-        else:
-            session.sent += len(frames)
-        duty.relayed_bytes += sum(map(len, frames))
-        out.append(Send(session.link, frames))
-
     # ------------------------------------------------------------ time and view
 
     def tick(self, now: Instant, out: list[Effect]) -> None:
@@ -382,6 +373,9 @@ class Relay:
         for what, name in self.timers.pop_due(now.mono_s):
             if what == "beat":
                 self._fellowship.beat(PeerId(name), now, out)
+                continue
+            if what == "give":
+                self._giving.due(name, now, out)
                 continue
             duty = self.duties.get(TagHandle(name))
             if duty is None:

@@ -14,6 +14,17 @@ from railgun_core.wire.frames import Slice
 
 
 @dataclass(slots=True, eq=False)
+class Owed:
+    """What was asked for and is still to be given; true while there is something."""
+
+    ids: dict[MsgId, None] = field(default_factory=dict)
+    names_from: int | None = None  # position from which on it is to be told names
+
+    def __bool__(self) -> bool:
+        return bool(self.ids) or self.names_from is not None
+
+
+@dataclass(slots=True, eq=False)
 class MemberSession:
     """A member's session for one tag. Who the member is, nobody here knows."""
 
@@ -27,6 +38,7 @@ class MemberSession:
     confirmed: int = 0  # of these, how many it has confirmed
     announced: int = 0  # position up to which it was told ids
     marks: deque[tuple[int, int]] = field(default_factory=deque)  # (taken, position) not yet stored
+    owed: Owed = field(default_factory=Owed)
 
 
 @dataclass(slots=True, eq=False)
@@ -43,6 +55,7 @@ class ReplicaSession:
     asked: set[MsgId] = field(default_factory=set)  # of these, asked for and not here yet
     held: int = 0  # position among my publications up to which it has confirmed everything
     marks: deque[tuple[int, int]] = field(default_factory=deque)  # (sent, position) not yet confirmed
+    owed: Owed = field(default_factory=Owed)
 
     def confirm(self, count: int) -> None:
         """It has received the first `count` of what was sent."""

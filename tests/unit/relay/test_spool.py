@@ -27,12 +27,13 @@ def test_a_frame_is_the_very_slice_it_came_in(rng: random.Random) -> None:
     assert spool.frame(MsgId(bytes(16))) is None
 
 
-def test_ids_are_told_from_a_position_on(rng: random.Random) -> None:
+def test_ids_are_told_from_a_position_on_some_at_a_time(rng: random.Random) -> None:
     spool, ids, _ = filled(5, rng)
     assert spool.position == 5
-    assert spool.ids_since(0) == ids
-    assert spool.ids_since(3) == ids[3:]
-    assert spool.ids_since(5) == spool.ids_since(2**64 - 1) == []
+    assert spool.ids_since(0, 9) == ids
+    assert spool.ids_since(1, 2) == ids[1:3]
+    assert spool.ids_since(3, 9) == ids[3:]
+    assert spool.ids_since(5, 9) == spool.ids_since(2**64 - 1, 9) == []
 
 
 def test_ids_are_saved_once_in_the_order_they_came(rng: random.Random) -> None:
