@@ -115,7 +115,7 @@ class Hearsay:
     def gave(self, msg_id: MsgId, relay: PeerId, frame: bytes, *, seq: int | None = None) -> None:
         """An own envelope leaves for a relay."""
         spoken = self._open.get(msg_id)
-        if spoken is None and self._own < MAX_OWN:
+        if spoken is None and (self._own < MAX_OWN or self._forget_idle(own=True)):
             spoken = self._begin(msg_id)
         if spoken is None:
             return
@@ -171,13 +171,18 @@ class Hearsay:
         return served, failed
 
     def _begin(self, msg_id: MsgId) -> Spoken | None:
-        if len(self._open) >= MAX_OPEN:
-            idle = next((known for known, spoken in self._open.items() if spoken.since_s is None), None)
-            if idle is None:
-                return None
-            self._drop(idle)
+        if len(self._open) >= MAX_OPEN and not self._forget_idle(own=False):
+            return None
         spoken = self._open[msg_id] = Spoken()
         return spoken
+
+    def _forget_idle(self, *, own: bool) -> bool:
+        """Let the oldest go that never came, or that no relay has taken; whether there was one."""
+        waiting = (known for known, s in self._open.items() if s.since_s is None and (s.given or not own))
+        idle = next(waiting, None)
+        if idle is not None:
+            self._drop(idle)
+        return idle is not None
 
     def _drop(self, msg_id: MsgId) -> None:
         self._own -= bool(self._open.pop(msg_id).given)

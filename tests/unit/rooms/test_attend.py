@@ -8,8 +8,8 @@ from railgun_core.base.heartbeat import DEAD_AFTER_S
 from railgun_core.changes import Delivery
 from railgun_core.events import Hangup
 from railgun_core.rooms.lane import CALM_S
-from railgun_core.wire.frames import Ack, Bye, Open, Pull, Slice
-from tests.unit.rooms.table import HANDLE, ScriptedRelay, Table, met, seated
+from railgun_core.wire.frames import Ack, Bye, Have, Open, Pull, Slice, Want
+from tests.unit.rooms.table import HANDLE, ScriptedRelay, Table, met, read, seated
 
 SUSPECT_WITHIN_S = 4.2  # three pings, a second for the last answer, and the grid of looks
 
@@ -286,3 +286,64 @@ def test_any_frame_is_a_sign_of_life(frame: bytes) -> None:
         pusher.say(frame)
     assert not table.session(pusher).is_suspect
     assert pusher.slice is Slice.PUSH
+
+
+def test_a_relay_that_keeps_back_what_another_one_brings_stops_pushing_and_stays_open() -> None:
+    table = seated()
+    ann = met(table)
+    table.after(3.0)
+    idle, second = table.relay(Slice.PUSH), table.relay(Slice.ANNOUNCE)
+    for seq in range(1, 5):
+        assert idle.slice is Slice.PUSH or seq > 3
+        item = ann.item(seq)
+        second.say(Have(HANDLE, seq, (item[0],)).encode())
+        second.push(item)
+        table.after(2.5)
+    assert len(read(table)) == 4
+    assert (idle.slice, second.slice) == (Slice.QUIET, Slice.PUSH)
+    assert idle in table.relays
+
+
+def test_an_own_item_that_no_other_relay_speaks_of_goes_to_one_that_stands_by_though_it_is_said_to_be_stored() -> None:
+    table = seated()
+    met(table)
+    liar, second, third = (table.relay(slice_) for slice_ in (Slice.PUSH, Slice.ANNOUNCE, Slice.QUIET))
+    table.submit(b"words")
+    liar.ack()
+    table.after(1.1)
+    assert (liar.items(), second.items(), third.items()) == ([1], [], [])
+    table.after(0.2)
+    assert (liar.items(), second.items(), third.items()) == ([1], [], [1])
+    third.ack()
+    second.say(Have(HANDLE, 1, (third.published[-1][0],)).encode())
+    table.after(2.5)
+    assert table.room.lanes_by_use()[0].esteem.level(liar.peer_id) > 0
+    assert second.items() == []
+
+
+def test_an_own_item_that_another_relay_names_is_sent_once() -> None:
+    table = seated()
+    met(table)
+    first, second, third = (table.relay(slice_) for slice_ in (Slice.PUSH, Slice.ANNOUNCE, Slice.QUIET))
+    table.submit(b"words")
+    first.ack()
+    second.say(Have(HANDLE, 1, tuple(msg_id for msg_id, _ in first.published)).encode())
+    table.after(5.0)
+    assert (first.items(), second.items(), third.items()) == ([1], [], [])
+
+
+def test_after_three_seconds_of_silence_a_relay_that_stands_by_is_asked_what_the_others_keep_back() -> None:
+    table = seated()
+    ann = met(table)
+    third = table.relay(Slice.QUIET)
+    third.asked.clear()
+    table.after(4.2)
+    assert any(isinstance(frame, Pull) for frame in third.asked)
+    item = ann.item(1)
+    third.say(Have(HANDLE, 1, (item[0],)).encode())
+    assert [frame.ids for frame in third.asked if isinstance(frame, Want)] == [(item[0],)]
+    third.push(item)
+    assert len(read(table)) == 1
+    third.asked.clear()
+    table.after(4.2)
+    assert [frame.position for frame in third.asked if isinstance(frame, Pull)] == [1]

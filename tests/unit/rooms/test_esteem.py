@@ -130,6 +130,16 @@ def test_never_heard_it_is_the_witness_that_is_deaf_unless_it_has_heard_before()
     assert blamed == (set(), {PUSHING, STANDING_BY})
 
 
+def test_relays_that_never_take_what_they_are_given_do_not_fill_the_book() -> None:
+    hearsay = Hearsay()
+    for number in range(2 * MAX_OWN):
+        hearsay.gave(name(number), STANDING_BY, b"frame")
+    hearsay.gave(name(999), PUSHING, b"frame")
+    hearsay.taken((name(999),), 10.0)
+    assert len(hearsay._open) == MAX_OWN
+    assert [msg_id for msg_id, _ in hearsay.unheard(DUE_S, witnesses=set(IN_USE))] == [name(999)]
+
+
 def test_what_is_watched_is_bounded_and_made_up_names_make_room_first() -> None:
     hearsay = Hearsay()
     for number in range(2 * MAX_OPEN):
