@@ -21,6 +21,7 @@ class MailboxLimits:
     """Rates are per second and link. What comes through the mixnet counts as one link: nobody is known there."""
 
     bytes: int = 1024**3  # on disk as the store lays it out, all tags together
+    tags: int = 65_536  # in memory, 1.2 kB each, until their days are long over
     tag_bytes: int = TAG_BYTES  # of envelopes
     rate_per_s: int = 200  # deposits
     burst: int = 1_000

@@ -207,7 +207,8 @@ class Mailbox:
         if (held.charged_bytes if held is not None else 0) + charge(size) > self.limits.tag_bytes:
             self._no_room += 1
             return Refusal.QUOTA, NO_ROOM_RETRY_MS
-        if self._shelf.used_bytes + added > self.limits.bytes:
+        no_place = held is None and len(self._shelf.tags) >= self.limits.tags
+        if no_place or self._shelf.used_bytes + added > self.limits.bytes:
             self._no_room += 1
             return Refusal.FULL, NO_ROOM_RETRY_MS
         if self._shelf.unsaved_bytes + size > self.limits.unsaved_bytes:

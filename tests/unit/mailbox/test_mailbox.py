@@ -150,6 +150,16 @@ def test_all_tags_together_have_the_disk_that_was_granted_and_no_more() -> None:
     assert desk.mailbox.status().used_bytes == 2 * DISK_PAGE_BYTES
 
 
+def test_tags_take_bounded_memory_and_those_that_are_known_are_served_on() -> None:
+    desk = Desk(small(tags=2))
+    member = desk.wire()
+    receipts = member.leave(*(deposit(n, key=room(n % 3)) for n in range(1, 5)))
+    assert [(r.msg_id, r.code) for r in receipts] == [(id_of(3), Refusal.FULL)]
+    desk.save()
+    assert (desk.mailbox.status().tags, desk.kept(room(1)), desk.kept(room(0))) == (2, [1, 4], [])
+    assert desk.mailbox.status().refused_quota == 1
+
+
 def test_what_is_not_yet_durable_takes_bounded_memory() -> None:
     desk = Desk(small(unsaved_bytes=2 * MEDIUM_FRAME))
     member = desk.wire()
