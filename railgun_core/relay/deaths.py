@@ -71,8 +71,12 @@ class Deaths:
         own_id = self._identity.peer_id
         if record is None or not watch.met or self._view.group(own_id) is None:
             return
-        if self.is_declared(watch.peer_id) or not self._may_judge(watch, now):
+        if self.is_declared(watch.peer_id):
             return
+        if not self._may_judge(watch, now):
+            watch.excused_s = now.mono_s
+        if now.mono_s - watch.excused_s < DEAD_AFTER_S:
+            return  # the network may have come back a moment ago, and not everybody at once
         said = self._words.get(watch.peer_id, {}).get(own_id)
         if said is not None and said.sequence == record.sequence and now.mono_s - said.heard_s < SAY_AGAIN_S:
             return

@@ -124,11 +124,11 @@ class Fellowship:
                 self._miss(duty, peer_id, duty.missed_at_s.get(peer_id, now.mono_s + FIRST_MISSED_AFTER_S))
         self.review(duty, now, out)
         self.seek(duty, now, out)
-        self._unwatch(duty, keep=(*duty.fellows, *duty.replicas))
+        self._unwatch(duty, now, keep=(*duty.fellows, *duty.replicas))
 
-    def retire(self, duty: Duty) -> None:
+    def retire(self, duty: Duty, now: Instant) -> None:
         """A duty is over."""
-        self._unwatch(duty, keep=())
+        self._unwatch(duty, now, keep=())
 
     def quicken(self, duty: Duty) -> None:
         """A quiet duty has envelopes again: from now on its fellows are asked for a sign of life each second."""
@@ -315,8 +315,8 @@ class Fellowship:
             watch.meet(now.mono_s)
         self._timers.set(("beat", peer_id), watch.beat.next_s())
 
-    def _unwatch(self, duty: Duty, *, keep: tuple[PeerId, ...]) -> None:
-        for peer_id in self._watches.remove(duty, keep):
+    def _unwatch(self, duty: Duty, now: Instant, *, keep: tuple[PeerId, ...]) -> None:
+        for peer_id in self._watches.remove(duty, now.mono_s, keep=keep):
             self._timers.cancel(("beat", peer_id))
             link = self._fellows.link(peer_id)
             state = None if link is None else self._links.get(link)

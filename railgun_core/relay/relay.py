@@ -391,7 +391,7 @@ class Relay:
                     self._duties.save_ids(duty, out)
                 case _:
                     if self._duties.turn(duty, now, out):
-                        self._retire(duty, out)
+                        self._retire(duty, now, out)
 
     def view_changed(self, now: Instant, out: list[Effect]) -> None:
         """New relays are known: draw the committees of live duties again."""
@@ -402,9 +402,9 @@ class Relay:
         """The tags and epochs of live duties: whose committees should be looked up."""
         return [(duty.tag, duty.epoch) for duty in self.duties.values()]
 
-    def _retire(self, duty: Duty, out: list[Effect]) -> None:
+    def _retire(self, duty: Duty, now: Instant, out: list[Effect]) -> None:
         self._posts.retire(duty)
-        self._fellowship.retire(duty)
+        self._fellowship.retire(duty, now)
         sessions: list[Session] = [*duty.members.values(), *duty.replicas.values()]
         for session in sessions:
             state = self._links.get(session.link)

@@ -17,6 +17,7 @@ from railgun_core.relay.duty import Duty
 
 QUIET_S = 3.0  # a link in use that was heard of within this time answers
 ANSWER_WITHIN_S = 2.0  # so does a quiet one whose first ping is no older
+MAX_FALLEN = 64  # that are remembered without a watch; the oldest goes
 TOGETHER_S = 10.0  # silences that begin within this time of each other have one cause
 LOOKS_PER_S = 4  # fellows that were heard at different moments are looked at together; quarters are exact as floats
 
@@ -28,6 +29,7 @@ class Watch:
     peer_id: PeerId
     beat: Heartbeat
     met_s: float | None = None  # when there was first a link to it since the watch began
+    excused_s: float = -math.inf  # when its silence was last taken for that of a network
     duties: dict[TagHandle, Duty] = field(default_factory=dict)
 
     @property
@@ -58,6 +60,7 @@ class Watches:
 
     def __init__(self) -> None:
         self._watches: dict[PeerId, Watch] = {}
+        self._fallen: dict[PeerId, float] = {}  # silent when the last duty let them go: the last sign of life
 
     def get(self, peer_id: PeerId) -> Watch | None:
         return self._watches.get(peer_id)
@@ -75,14 +78,19 @@ class Watches:
         watch.duties[duty.handle] = duty
         return watch if begun else None
 
-    def remove(self, duty: Duty, keep: tuple[PeerId, ...] = ()) -> list[PeerId]:
+    def remove(self, duty: Duty, now_s: float, *, keep: tuple[PeerId, ...] = ()) -> list[PeerId]:
         """A duty needs nobody any more but `keep`; the peers that no duty needs now."""
         gone: list[PeerId] = []
         for peer_id, watch in self._watches.items():
             if peer_id not in keep and watch.duties.pop(duty.handle, None) is not None and not watch.duties:
                 gone.append(peer_id)
         for peer_id in gone:
-            del self._watches[peer_id]
+            watch = self._watches.pop(peer_id)
+            if watch.met and not watch.answers(now_s):
+                self._fallen.pop(peer_id, None)
+                self._fallen[peer_id] = watch.beat.heard_s
+        while len(self._fallen) > MAX_FALLEN:
+            del self._fallen[next(iter(self._fallen))]
         return gone
 
     def is_suspect(self, peer_id: PeerId) -> bool:
@@ -107,11 +115,17 @@ class Watches:
         return len(known) >= 2 and 2 * answered < len(known)
 
     def fell_with_others(self, watch: Watch) -> bool:
-        """Whether half of the fellows of then fell silent when this one did: that is a network, not a death."""
+        """Whether another fellow of then fell silent when this one did: that may be a network, not a death.
+
+        Two of few fellows are as much as a node sees of half of a network that it cannot reach any more, so their share
+        says nothing. Who is not needed any more and was silent then counts too, until it is met again.
+        """
         fell_s = watch.beat.heard_s
-        known = [other for other in self._watches.values() if other.met_s is not None and other.met_s <= fell_s]
-        together = sum(1 for other in known if abs(other.beat.heard_s - fell_s) <= TOGETHER_S)
-        return together >= 2 and 2 * together >= len(known)
+        others = [other for other in self._watches.values() if other.met_s is not None and other is not watch]
+        silences = [other.beat.heard_s for other in others if other.met_s is not None and other.met_s <= fell_s]
+        met = {other.peer_id for other in others}
+        silences += [heard_s for peer_id, heard_s in self._fallen.items() if peer_id not in met]
+        return any(abs(heard_s - fell_s) <= TOGETHER_S for heard_s in silences)
 
     def restart(self, now_s: float) -> None:
         """This node was away: the silence was its own."""

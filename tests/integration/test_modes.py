@@ -145,7 +145,10 @@ async def test_mode_hybrid_runs_on_while_its_server_is_away_and_says_so(tmp_path
     async with peers(tmp_path, 1) as (known, _):
         info = await known[0].verbs.set_mode(m.ModeSet("hybrid", (str(NOWHERE),), True))
         assert (info.mode, info.central, info.central_first) == ("hybrid", (str(NOWHERE),), True)
-        await until(lambda: known[0].engine.status().central.configured)
+        await until(lambda: known[0].engine.status().central.why == "no-room")  # nobody is told of this device
+        checks = {check.name: check for check in (await known[0].verbs.doctor(m.Empty())).checks}
+        assert "not asked" in checks["central"].sentence
+        await known[0].verbs.room_create(m.RoomCreate("tea"))
         await until(lambda: known[0].engine.status().central.why == "unreachable")
         assert not known[0].engine.status().central.up
         checks = {check.name: check for check in (await known[0].verbs.doctor(m.Empty())).checks}

@@ -239,6 +239,14 @@ def test_a_relay_that_hears_too_few_of_the_others_neither_says_nor_counts_anythi
     assert notices(desk) == 1
 
 
+def test_a_relay_whose_network_came_back_gives_the_others_time_to_come_back_too() -> None:
+    desk, fellows = quiet_desk(met=True)
+    later(desk, 40.0, fellows[0])
+    assert later(desk, 25.0, *fellows) == []
+    (said,) = later(desk, 15.0, *fellows)
+    assert said.peer_id == DEAD.peer_id
+
+
 def test_one_silent_fellow_of_one_is_not_called_a_cut_network() -> None:
     desk = Desk()
     desk.member()

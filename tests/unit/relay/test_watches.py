@@ -5,7 +5,7 @@ from __future__ import annotations
 from railgun_core.base.heartbeat import DEAD_AFTER_S, IDLE_EVERY_S, PING_EVERY_S, Beat
 from railgun_core.base.ids import PeerId
 from railgun_core.relay.duty import Duty
-from railgun_core.relay.watches import Watch, Watches
+from railgun_core.relay.watches import MAX_FALLEN, Watch, Watches
 from tests.unit.relay.desk import Desk, envelope
 
 PEERS = [PeerId(bytes((n,)) * 32) for n in range(1, 6)]
@@ -32,9 +32,9 @@ def test_a_watch_lasts_as_long_as_a_duty_needs_it() -> None:
     assert found.add(one, PEERS[0], 0.0) is not None
     assert found.add(two, PEERS[0], 1.0) is None
     assert found.add(one, PEERS[1], 1.0) is not None
-    assert found.remove(one, keep=(PEERS[1],)) == []
-    assert found.remove(two) == [PEERS[0]]
-    assert found.remove(one) == [PEERS[1]]
+    assert found.remove(one, 1.0, keep=(PEERS[1],)) == []
+    assert found.remove(two, 1.0) == [PEERS[0]]
+    assert found.remove(one, 1.0) == [PEERS[1]]
     assert found.all() == []
 
 
@@ -87,6 +87,54 @@ def test_silences_that_begin_together_have_one_cause() -> None:
     assert found.fell_with_others(begun[0])
     begun[1].beat.heard(44.0)
     assert not found.fell_with_others(begun[0])
+
+
+def test_two_of_many_that_fall_silent_together_may_be_half_of_a_network() -> None:
+    found, begun = watches(met=5)
+    for watch, heard_s in zip(begun, (10.0, 15.0, 45.0, 45.0, 45.0), strict=True):
+        watch.beat.heard(heard_s)
+    assert found.fell_with_others(begun[0])
+    assert found.fell_with_others(begun[1])
+
+
+def test_who_fell_silent_with_a_fellow_that_is_not_needed_any_more_did_not_fall_alone() -> None:
+    found, begun = watches(met=4)
+    one = next(iter(begun[0].duties.values()))
+    for now_s in (5.0, 10.0, 15.0, 20.0):
+        for watch in begun:
+            found.look(watch, now_s, linked=True)
+        for watch in begun[2:4]:
+            watch.beat.heard(now_s)
+    kept = tuple(watch.peer_id for watch in begun if watch is not begun[1])
+    assert found.remove(one, 20.0, keep=kept) == [PEERS[1]]
+    assert found.fell_with_others(begun[0])
+    again = found.add(one, PEERS[1], 21.0)
+    assert again is not None
+    assert found.fell_with_others(begun[0])
+    again.meet(22.0)
+    assert not found.fell_with_others(begun[0])
+
+
+def test_who_is_let_go_in_good_health_excuses_nobody() -> None:
+    found, begun = watches(met=4)
+    one = next(iter(begun[0].duties.values()))
+    for watch in begun:
+        watch.beat.heard(44.0)
+    found.remove(one, 45.0, keep=tuple(watch.peer_id for watch in begun if watch is not begun[1]))
+    for watch in begun[2:]:
+        watch.beat.heard(80.0)
+    assert not found.fell_with_others(begun[0])
+
+
+def test_what_is_remembered_of_the_silent_has_a_bound() -> None:
+    found, one = Watches(), duty()
+    for number in range(3 * MAX_FALLEN):
+        watch = found.add(one, PeerId(number.to_bytes(32, "big")), 0.0)
+        assert watch is not None
+        watch.meet(0.0)
+        found.look(watch, 5.0, linked=True)
+    found.remove(one, 10.0)
+    assert len(found._fallen) == MAX_FALLEN
 
 
 def test_whoever_was_met_since_does_not_hide_that_silences_began_together() -> None:
