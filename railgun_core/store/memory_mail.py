@@ -10,7 +10,7 @@ from railgun_core.changes import MailAdd, MailDrop, MailEvict, StoredMail
 
 @dataclass(slots=True)
 class _Tag:
-    """`last` is the last position given. `digests` gives positions by digest, `rows` the place of each among all mail."""
+    """`last`: the last position given. `digests` gives positions by digest, `rows` the place of each among all mail."""
 
     day: int
     last: int = 0
