@@ -52,6 +52,7 @@ class Lane:
         self.heads = HeadBook()
         self.esteem = Esteem()
         self.hearsay = Hearsay()
+        self.mute: set[PeerId] = set()  # what these took of this member seems to have reached nobody
         self.probe_s = float("-inf")  # when to ask a relay that stands by what it holds
         self.troubled_s = float("-inf")  # when a relay was last in doubt
         self.unsettled = False  # a suspect gave signs of life: look at the slices again
@@ -100,7 +101,19 @@ class Lane:
 
     def open_sessions(self) -> list[RelaySession]:
         """Open sessions, best first: behind the sound ones those in doubt, those that keep things back, suspects."""
-        return self._ranked(lambda session: (self._standing(session), self.esteem.level(session.peer_id)))
+        return self._ranked(lambda s: (self._standing(s), s.peer_id in self.mute, self.esteem.level(s.peer_id)))
+
+    def turn_away(self) -> None:
+        """Publish through another relay from now on; when all have had their turn, begin anew.
+
+        A relay can pass on other bytes under the same names, and others name them in good faith: that a relay took
+        something, and that another one heard of it, does not say that anybody can read it. Only members say that.
+        """
+        sessions = self.open_sessions()
+        if sessions:
+            self.mute.add(sessions[0].peer_id)
+        if self.mute.issuperset(session.peer_id for session in sessions):
+            self.mute.clear()
 
     def sound_sessions(self) -> list[RelaySession]:
         """Open sessions whose relays are not suspect, best first."""
@@ -120,7 +133,7 @@ class Lane:
             return 3
         return 2 if session.peer_id in self.esteem.poor else session.standing
 
-    def _ranked(self, standing: Callable[[RelaySession], tuple[int, int]]) -> list[RelaySession]:
+    def _ranked(self, standing: Callable[[RelaySession], tuple[int, ...]]) -> list[RelaySession]:
         ranks = {peer_id: rank for rank, peer_id in enumerate(self.order)}
         return sorted(self._open(), key=lambda session: (standing(session), ranks.get(session.peer_id, len(ranks))))
 

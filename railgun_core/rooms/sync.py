@@ -156,7 +156,11 @@ def nudge(room: Room, context: RoomContext, now: Instant, out: list[Effect]) -> 
     """Stored items are not confirmed: say again where this stream ends and ask for an answer, ever more rarely."""
     if room.outbox.stored and room.others and room.nudges < NUDGES:
         room.nudges += 1
-        behind = any(i.confirmed < room.outbox.last_seq for i in room.others if _is_near(context, i, now))
+        near = [inbox for inbox in room.others if _is_near(context, inbox, now)]
+        behind = any(inbox.confirmed < room.outbox.last_seq for inbox in near)
+        lane = room.publishing_lane()
+        if lane is not None and room.nudges > 1 and near and not _is_heard(room, near):
+            lane.turn_away()
         send_sync(room, context, now, out, Mood.ASKING if behind and not room.joining else None)
         context.wake("nudge", room.id, now.mono_s + min(NUDGE_MOST_S, NUDGE_AFTER_S * 2**room.nudges))
 
@@ -226,6 +230,12 @@ def _surely_told(room: Room, newcomer: Inbox) -> int:
     confirmed by it. Nobody who could answer stands lower than it has confirmed here.
     """
     return min((inbox.confirmed for inbox in room.others if inbox is not newcomer), default=room.outbox.last_seq)
+
+
+def _is_heard(room: Room, near: list[Inbox]) -> bool:
+    """Whether anybody near has confirmed something of what is stored and not confirmed by all."""
+    oldest = min(room.outbox.stored)
+    return any(inbox.confirmed >= oldest for inbox in near)
 
 
 def _is_near(context: RoomContext, member: Inbox, now: Instant) -> bool:
