@@ -146,7 +146,8 @@ class Outbox:
         for seq in seqs:
             self.tried_s.pop(seq, None)
             if self.placed.pop(seq, None) is not None and seq > self._confirmed:
-                self.stored[seq] = (epoch, now_s)
+                _, first_s = self.stored.get(seq, (epoch, now_s))  # mailboxes get it some time after that
+                self.stored[seq] = (epoch, first_s)
                 news.append(seq)
         return news
 

@@ -268,7 +268,7 @@ def close_gaps(room: Room, context: RoomContext, now: Instant, out: list[Effect]
         inbox.asks += 1
         if inbox.asks >= ASKS_BEFORE_SYNC:
             plan_sync(room, context, now)
-        if inbox.asks == ASKS_BEFORE_SYNC:
+        if inbox.asks % ASKS_BEFORE_SYNC == 0:  # its sender may leave it with mailboxes only later
             room.mail.collect_soon()
             context.wake("mail", room.id, now.mono_s)
     for lane in room.lanes_by_use():

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from railgun_core.base.ids import MemberId
 from railgun_core.changes import Membership
 from railgun_core.rooms.content import Entry, Mood
+from railgun_core.rooms.mail import RoomMail
 from railgun_core.rooms.receive import MAX_AHEAD_BYTES
 from railgun_core.rooms.sync import MAX_MEMBERS
 from railgun_core.sim.world import at_once
@@ -77,6 +78,18 @@ def test_a_gap_is_asked_for_by_name_and_then_by_a_sync() -> None:
     assert len(relay.syncs()) > mark
     relay.push(ann.item(2))
     assert len(read(table)) == 3
+
+
+def test_a_gap_that_stays_is_looked_for_in_the_mail_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its sender leaves an item with mailboxes only some time after it was sent: the first look may be too early."""
+    looks: list[RoomMail] = []
+    collect_soon = RoomMail.collect_soon
+    monkeypatch.setattr(RoomMail, "collect_soon", lambda mail: (looks.append(mail), collect_soon(mail))[1])
+    table = seated()
+    ann = met(table)
+    table.relay(Slice.PUSH).push(ann.item(1), ann.item(3))
+    table.after(60.0)
+    assert 2 <= len(looks) <= 6
 
 
 def test_what_a_relay_holds_and_this_member_lacks_is_asked_for_a_few_at_a_time() -> None:
