@@ -96,13 +96,8 @@ def _welch_t(one: list[int], other: list[int]) -> float:
     return (statistics.fmean(one) - statistics.fmean(other)) / math.sqrt(spread)
 
 
-def test_a_refusal_takes_as_long_for_a_full_envelope_as_for_an_empty_one(rng: random.Random, long_run: bool) -> None:
-    key, trials = rng.randbytes(32), 100_000 if long_run else 4_000
-    harmed = []
-    for length in (0, SizeClass.MEDIUM.capacity):
-        envelope = bytearray(seal(bytes(length), key, size=SizeClass.MEDIUM, nonce=rng.randbytes(12)))
-        envelope[-1] ^= 1
-        harmed.append(bytes(envelope))
+def _difference(harmed: list[bytes], key: bytes, trials: int, rng: random.Random) -> float:
+    """Welch's t between the times of two refusals, tried in random order."""
     times: tuple[list[int], list[int]] = ([], [])
     gc.disable()
     try:
@@ -114,4 +109,16 @@ def test_a_refusal_takes_as_long_for_a_full_envelope_as_for_an_empty_one(rng: ra
     # What the machine did in between is cut off at one limit for both, so that it cannot make a difference.
     limit = sorted(times[0] + times[1])[int(0.9 * trials)]
     kept = [[ns for ns in side if ns <= limit] for side in times]
-    assert abs(_welch_t(kept[0], kept[1])) < 4.5
+    return _welch_t(kept[0], kept[1])
+
+
+def test_a_refusal_takes_as_long_for_a_full_envelope_as_for_an_empty_one(rng: random.Random, long_run: bool) -> None:
+    key, trials = rng.randbytes(32), 100_000 if long_run else 4_000
+    harmed = []
+    for length in (0, SizeClass.MEDIUM.capacity):
+        envelope = bytearray(seal(bytes(length), key, size=SizeClass.MEDIUM, nonce=rng.randbytes(12)))
+        envelope[-1] ^= 1
+        harmed.append(bytes(envelope))
+    # A leak is there most of the time; a machine that was busy with something else in one round is not.
+    rounds = [_difference(harmed, key, trials, rng) for _ in range(5)]
+    assert abs(statistics.median(rounds)) < 4.5, rounds
