@@ -188,7 +188,7 @@ def test_a_duty_that_does_not_end_is_seen() -> None:
     run = Run(replace(QUIET, heal_s=170.0))
     for peer in run.world.peers:
         assert peer.node is not None
-        peer.node.relay._retire = lambda duty, out: None  # type: ignore[method-assign]
+        peer.node.relay._retire = lambda duty, now, out: None  # type: ignore[method-assign]
     assert "an end" in rules(run)
 
 
