@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from railgun_core.base.errors import UsageError
-from railgun_core.config import Config, HostPort, save_options
+from railgun_core.config import Config, HostPort
 from railgun_core.engine.board import Board
 from railgun_core.engine.clock import Clock
 from railgun_core.engine.entering import Entering
@@ -55,6 +55,9 @@ class ModalEngine(Protocol):
     ledger: EngineLedger
     entering: Entering
     tasks: Tasks
+
+    async def keep_options(self, **changes: object) -> None:
+        """Change options now and for later starts."""
 
     def tell(self, event: Event) -> None:
         """An event for the node."""
@@ -133,11 +136,8 @@ class Modes:
             )
             if central and new.mode != "hybrid":
                 raise UsageError("A central server belongs to mode hybrid.")
-            changes = {"mode": new.mode, "central": new.central or None, "central_first": new.central_first}
-            await asyncio.to_thread(save_options, new.data_dir, changes)
-            new = self._engine.config = replace(
-                self._engine.config, mode=new.mode, central=new.central, central_first=new.central_first
-            )  # other options may have changed meanwhile
+            await self._engine.keep_options(mode=new.mode, central=new.central, central_first=new.central_first)
+            new = self._engine.config
             self._engine.board.mode = new.mode
             await self._become(old, new)
             return new

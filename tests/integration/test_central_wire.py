@@ -225,9 +225,12 @@ async def test_a_server_that_no_room_uses_never_learns_of_this_device(server: Na
             central.apply(CentralFollow(()))  # and now it does not any more
             await eventually(lambda: told[-1] == CentralState(False, "off"))
             assert central.status().why == "no-room"
+            assert len(capture.sent) == 1
+            central.apply(CentralFollow(((TAG, 0),)))  # and then it does again
+            await eventually(lambda: told[-1] == CentralState(True))
         finally:
             await central.stop()
-    assert len(capture.sent) == 1
+    assert len(capture.sent) == 2
 
 
 async def test_doctor_does_not_ask_a_server_that_no_room_uses(tmp_path: Path) -> None:

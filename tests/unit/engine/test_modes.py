@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,7 +12,7 @@ import pytest
 from railgun_core.base.clock import Instant
 from railgun_core.base.errors import UsageError
 from railgun_core.base.ids import Tag
-from railgun_core.config import Config, HostPort, load_config
+from railgun_core.config import Config, HostPort, load_config, save_options
 from railgun_core.engine.modes import Modes
 from railgun_core.events import CentralFollow, CentralKeep, CentralKept, CentralState, Effect, Event
 from railgun_core.status import CentralStatus
@@ -71,6 +72,10 @@ class Recorded:
 
     def central_mode(self, on: bool, first: bool, now: Instant, out: list[Effect]) -> None:
         self.central_modes.append((on, first))
+
+    async def keep_options(self, **changes: Any) -> None:
+        save_options(self.config.data_dir, changes)
+        self.config = replace(self.config, **changes)
 
     def use_entries(self, config: Config) -> None:
         self.entries.append(config.entries)
